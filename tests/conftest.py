@@ -1,0 +1,11 @@
+"""Strict tests: shapes and types checked, warnings are errors, eight devices."""
+
+import os
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from jaxtyping import install_import_hook  # noqa: E402
+
+# Before vta is imported anywhere: its annotations become runtime checks.
+install_import_hook("vta", "beartype.beartype")

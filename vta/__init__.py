@@ -1,0 +1,1 @@
+"""vta: controllable video-to-audio. See README.md for the map."""

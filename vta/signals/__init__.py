@@ -1,0 +1,1 @@
+"""Time-stamped controls that a person can draw, read and edit; NumPy only."""
