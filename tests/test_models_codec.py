@@ -1,0 +1,255 @@
+"""The codec against diffusers, and what its front end promises."""
+
+import functools
+import re
+
+import diffusers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.fft
+import torch
+from flax import traverse_util
+
+from vta.models import mdct, snake
+from vta.models.autoencoder import (
+  Autoencoder,
+  AutoencoderConfig,
+  Posterior,
+  pad_to_hop,
+)
+from vta.models.convolution import Upsample
+
+
+def _flax_name(name: str) -> str:
+  """Our path of diffusers' "encoder.block.0.res_unit1.conv1.weight_v"."""
+  name = re.sub(r"block\.(\d+)", r"block_\1", name)
+  name = name.replace("weight_g", "g").replace("weight_v", "v")
+  return name.replace(".", "/")
+
+
+def _flax_value(name: str, value: torch.Tensor) -> np.ndarray:
+  array = value.detach().numpy()
+  if name.endswith("weight_v"):
+    transposed = ".conv_t1." in name
+    return array.transpose((2, 0, 1) if transposed else (2, 1, 0))
+  return array.reshape(-1)
+
+
+def _normal(rng, shape) -> jax.Array:
+  return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+
+def _random_oobleck(strides, multiples) -> torch.nn.Module:
+  torch.manual_seed(0)
+  model = diffusers.AutoencoderOobleck(
+    encoder_hidden_size=16,
+    downsampling_ratios=list(strides),
+    channel_multiples=list(multiples),
+    decoder_channels=16,
+    decoder_input_channels=8,
+  )
+  with torch.no_grad():
+    for name, parameter in model.named_parameters():
+      if name.endswith(("alpha", "beta")):
+        parameter.normal_(std=0.5)
+      elif name.endswith("bias"):
+        parameter.normal_(std=0.1)
+      elif name.endswith("weight_g"):
+        parameter.mul_(torch.empty_like(parameter).uniform_(0.7, 1.4))
+  return model.eval()
+
+
+def _relative(ours, theirs) -> float:
+  theirs = theirs.detach().numpy()
+  return np.max(np.abs(np.asarray(ours) - theirs)) / np.max(np.abs(theirs))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_oobleck_parity():
+  strides, multiples = (2, 4, 8), (1, 2, 3)
+  theirs = _random_oobleck(strides, multiples)
+  config = AutoencoderConfig(
+    latents=8, width=16, multiples=multiples, strides=strides
+  )
+  ours = Autoencoder(config)
+  rng = np.random.default_rng(1)
+  wave = _normal(rng, (2, 4 * config.hop, 2))
+
+  flat = {
+    tuple(_flax_name(name).split("/")): _flax_value(name, value)
+    for name, value in theirs.named_parameters()
+  }
+  params = {"params": traverse_util.unflatten_dict(flat)}
+  key = jax.random.key(0)
+  fresh = jax.eval_shape(lambda: ours.init(key, wave, key))
+  assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, fresh)
+
+  reference = theirs.encode(
+    torch.tensor(np.asarray(wave)).transpose(1, 2)
+  ).latent_dist
+  encode = jax.jit(lambda p, x: ours.apply(p, x, method="encode"))
+  decode = jax.jit(lambda p, x: ours.apply(p, x, method="decode"))
+  posterior = encode(params, wave)
+  mean = reference.mean.transpose(1, 2)
+  assert _relative(posterior.mean, mean) < 1e-4
+  assert _relative(posterior.std, reference.std.transpose(1, 2)) < 1e-4
+  assert _relative(posterior.kl(), reference.kl()) < 1e-4
+
+  decoded = theirs.decode(reference.mean).sample.transpose(1, 2)
+  reconstruction = decode(params, jnp.asarray(mean.detach().numpy()))
+  assert reconstruction.shape == wave.shape
+  assert _relative(reconstruction, decoded) < 1e-4
+
+
+def test_full_size_is_the_published_count():
+  codec = Autoencoder(AutoencoderConfig())
+  key = jax.random.key(0)
+  wave = jax.ShapeDtypeStruct((1, 2048, 2), jnp.float32)
+  shapes = jax.eval_shape(codec.init, key, wave, key)
+  assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 156_112_514
+
+
+def test_odd_stride_is_a_transposed_convolution():
+  rng = np.random.default_rng(2)
+  x = _normal(rng, (2, 7, 5))
+  layer = Upsample(features=4, stride=3)
+  params = layer.init(jax.random.key(0), x)
+  theirs = torch.nn.ConvTranspose1d(
+    5, 4, 6, stride=3, padding=2, output_padding=1
+  )
+  kernel = np.asarray(params["params"]["v"]).transpose(1, 2, 0)
+  theirs.weight.data = torch.tensor(kernel)
+  theirs.bias.data.zero_()
+  want = theirs(torch.tensor(np.asarray(x)).transpose(1, 2)).transpose(1, 2)
+  assert _relative(layer.apply(params, x), want) < 1e-5
+
+
+def test_sine_squared_and_its_slope():
+  x = np.linspace(-30, 30, 20_001)
+  single = jnp.asarray(x, jnp.float32)
+  exact = np.asarray(single, np.float64)
+  np.testing.assert_allclose(
+    snake.sine_squared(single), np.sin(exact) ** 2, atol=5e-6
+  )
+  slope = jax.jit(jax.vmap(jax.grad(snake.sine_squared)))(single)
+  np.testing.assert_allclose(slope, np.sin(2 * exact), atol=1e-5)
+
+
+@pytest.mark.parametrize("bands", [8, 128])
+def test_mdct_is_orthonormal_and_exact(bands):
+  rng = np.random.default_rng(3)
+  wave = _normal(rng, (2, 6 * bands, 2))
+  spectra = mdct.mdct(wave, bands=bands)
+  assert spectra.shape == (2, 6, 2 * bands)
+  back = mdct.inverse_mdct(spectra, bands=bands)
+  np.testing.assert_allclose(back, wave, atol=5e-6)
+  np.testing.assert_allclose(
+    np.sum(np.square(spectra)), np.sum(np.square(wave)), rtol=1e-5
+  )
+
+
+def test_mdct_is_the_textbook_one_between_the_ends():
+  """Against the definition, of which ours is the mirror image, negated.
+
+  The definition is odd about a block's start and even about its end, a DCT-IV
+  the other way round.
+  """
+  n = 16
+  rng = np.random.default_rng(4)
+  wave = _normal(rng, (1, 5 * n, 1))
+  ours = np.asarray(mdct.mdct(wave, bands=n))[0]
+  window = np.sin(np.pi * (np.arange(2 * n) + 0.5) / (2 * n))
+  time = np.arange(2 * n)[:, None] + 0.5 + n / 2
+  kernel = np.cos(np.pi / n * time * (np.arange(n)[None] + 0.5))
+  for i in (1, 2, 3):
+    start = i * n - n // 2
+    segment = wave[0, start : start + 2 * n, 0] * window
+    want = -np.sqrt(2 / n) * segment[::-1] @ kernel
+    np.testing.assert_allclose(ours[i], want, atol=1e-5)
+  alone = mdct.mdct(wave[:, :n], bands=n)[0, 0]
+  want = scipy.fft.dct(wave[0, :n, 0], type=4, norm="ortho")
+  np.testing.assert_allclose(alone, want, atol=1e-5)
+
+
+@pytest.mark.parametrize("power", [0.5, 0.7])
+def test_compand_inverts_with_finite_slopes(power):
+  x = jnp.asarray([-3.0, -1e-3, -1e-6, 0.0, 1e-6, 1e-3, 3.0])
+  y = mdct.compress(x, power=power)
+  np.testing.assert_allclose(
+    mdct.expand(y, power=power), x, rtol=1e-4, atol=1e-9
+  )
+  np.testing.assert_allclose(
+    y[4] / x[4], power * 1e-4 ** (power - 1), rtol=0.01
+  )
+  down = jax.vmap(jax.grad(lambda v: mdct.compress(v, power=power)))(x)
+  up = jax.vmap(jax.grad(lambda v: mdct.expand(v, power=power)))(y)
+  np.testing.assert_allclose(down * up, np.ones(7), rtol=1e-3)
+
+
+def test_posterior_samples_have_its_moments():
+  posterior = Posterior(
+    mean=jnp.full((1, 40_000, 2), 3.0), scale=jnp.full((1, 40_000, 2), 0.5)
+  )
+  sample = posterior.sample(jax.random.key(0))
+  std = np.log1p(np.exp(0.5)) + 1e-4
+  np.testing.assert_allclose(np.mean(sample), 3.0, atol=0.02)
+  np.testing.assert_allclose(np.std(sample), std, rtol=0.02)
+
+
+def test_banded_codec_runs_and_learns_from_silence():
+  config = AutoencoderConfig(
+    latents=4,
+    width=8,
+    multiples=(2,),
+    strides=(4,),
+    dilations=(1,),
+    bands=32,
+    compand=0.5,
+    residual_scale=0.1,
+  )
+  codec = Autoencoder(config, dtype=jnp.bfloat16)
+  rng = np.random.default_rng(5)
+  wave = _normal(rng, (2, 300, 2)).at[1].set(0)
+  wave = pad_to_hop(wave, config.hop)
+  assert wave.shape == (2, 384, 2)
+  key = jax.random.key(0)
+  params = jax.jit(codec.init)(key, wave, key)
+
+  def loss(params):
+    reconstruction, posterior = codec.apply(params, wave, key)
+    assert reconstruction.dtype == posterior.mean.dtype == jnp.float32
+    assert posterior.mean.shape == (2, 3, 4)
+    return jnp.mean(jnp.square(reconstruction - wave)) + posterior.kl()
+
+  gradient = jax.jit(jax.grad(loss))(params)
+  for leaf in jax.tree.leaves(gradient):
+    assert leaf.dtype == jnp.float32
+    assert np.all(np.isfinite(leaf))
+    assert np.any(leaf != 0)
+
+
+def test_residual_scale_shrinks_the_initial_output():
+  config = {"latents": 4, "width": 8, "multiples": (2,), "strides": (4,)}
+  config["dilations"] = (1,)
+  latents = jnp.ones((1, 6, 4))
+  levels = []
+  for scale in (1.0, 0.1):
+    codec = Autoencoder(AutoencoderConfig(**config, residual_scale=scale))
+    decode = functools.partial(codec.init_with_output, method="decode")
+    wave, _ = jax.jit(decode)(jax.random.key(0), latents)
+    levels.append(np.std(wave))
+  assert levels[1] < 0.2 * levels[0]
+
+
+def test_bad_shapes_are_refused():
+  with pytest.raises(ValueError, match="one multiple per stride"):
+    AutoencoderConfig(multiples=(1, 2, 3), strides=(4, 4))
+  with pytest.raises(ValueError, match="even"):
+    AutoencoderConfig(bands=7)
+  with pytest.raises(ValueError, match="bands is 1"):
+    AutoencoderConfig(compand=0.5)
+  codec = Autoencoder(AutoencoderConfig(width=8, multiples=(1,), strides=(4,)))
+  with pytest.raises(ValueError, match="no multiple of the hop, 4"):
+    codec.init(jax.random.key(0), jnp.zeros((1, 10, 2)), jax.random.key(0))

@@ -1,0 +1,1 @@
+"""From features and signals to the denoiser's Conditions."""

@@ -1,0 +1,85 @@
+"""Frames and motion: a small trained encoder from pixels to a sequence (ours).
+
+A masked clip is encoded instead of the clip, not beside it: what the mask
+hides cannot sound, by construction. (Draw an Audio encodes both and lets the
+model weigh them; that form is its own preset's.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+from einops import rearrange
+from flax import linen as nn
+from jaxtyping import Array, Float, Int, UInt8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FrameEncoderConfig:
+  """Sizes of `FrameEncoder`.
+
+  Attributes:
+    widths: channels of every stage. The first merges patches of 4 x 4 pixels,
+      each of the others 2 x 2 patches of the one before.
+    features: width of the sequence that comes out.
+    taps: frames that each of the two temporal layers sees; odd.
+  """
+
+  widths: tuple[int, ...] = (32, 64, 128, 256)
+  features: int = 256
+  taps: int = 5
+
+
+class FrameEncoder(nn.Module):
+  """Pictures, what moved in them, and the mask, to one vector a frame.
+
+  Space is a tree of merged patches: matrix products only, which two CPU cores
+  and a TPU's matrix unit both run near their limits, where small convolutions
+  do not (ten times slower here on a CPU).
+  """
+
+  config: FrameEncoderConfig
+
+  @nn.compact
+  def __call__(
+    self, frames: UInt8[Array, "b f h w 3"], mask: UInt8[Array, "b f h w"]
+  ) -> Float[Array, "b f d"]:
+    shown = mask[..., None] / 255.0
+    picture = (frames / 127.5 - 1.0) * shown
+    # Motion: the difference to the frame before, taken where both are shown.
+    motion = jnp.diff(picture, axis=1, prepend=picture[:, :1]) * shown
+    x = jnp.concatenate([picture, 2.0 * motion, shown], axis=-1)
+    for i, width in enumerate(self.config.widths):
+      side = 4 if i == 0 else 2
+      x = rearrange(
+        x, "b f (h i) (w j) c -> b f h w (i j c)", i=side, j=side
+      )
+      x = nn.Dense(width, name=f"merge_{i}")(x)
+      x = nn.silu(nn.LayerNorm(name=f"norm_{i}")(x))
+    # Flattened, not pooled: where in the picture it happens is the pan.
+    x = rearrange(x, "b f h w c -> b f (h w c)")
+    x = nn.Dense(self.config.features, name="project")(x)
+    half = self.config.taps // 2
+    for i in range(2):
+      y = nn.LayerNorm(name=f"temporal_norm_{i}")(x)
+      y = jnp.pad(y, ((0, 0), (half, half), (0, 0)), mode="edge")
+      taps = [y[:, k : k + x.shape[1]] for k in range(self.config.taps)]
+      y = jnp.concatenate(taps, axis=-1)
+      x = x + nn.silu(nn.Dense(self.config.features, name=f"temporal_{i}")(y))
+    return x
+
+
+def at_latents(
+  features: Float[Array, "b f d"],
+  left: Int[Array, "b t"],
+  fraction: Float[Array, "b t"],
+) -> Float[Array, "b t d"]:
+  """Linear interpolation from frame to latent time.
+
+  `left` and `fraction` come from the frames' time stamps
+  (`vta.signals.timing.weights`), so any frame rate will do.
+  """
+  before = jnp.take_along_axis(features, left[..., None], axis=1)
+  after = jnp.take_along_axis(features, left[..., None] + 1, axis=1)
+  return before + fraction[..., None] * (after - before)

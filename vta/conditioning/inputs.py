@@ -1,0 +1,195 @@
+"""A clip's signals and features as the arrays that the conditioners take.
+
+Training and generation both come through `assemble`, so that what the model
+learned to read is what it is given. Every array has a fixed shape for a given
+number of latents and frames, `asked` says which conditions are present, and
+all signals are put on the time of the latents here, by time stamps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from vta.signals import events as events_lib
+from vta.signals import loudness as loudness_lib
+from vta.signals import timing
+
+# Every condition of the `foley` preset, in the order of its null flags.
+NAMES = ("frames", "text", "reference", "loudness", "events", "objects")
+
+Inputs = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Geometry:
+  """The fixed sizes that inputs are padded to, and the rates of their clocks.
+
+  Attributes:
+    latents: latent frames.
+    latent_rate: latent frames a second (44100 / 2048).
+    frames: video frames.
+    frame_size: side of a frame in pixels, which are squashed to squares.
+    text_width: width of the text encoder's tokens.
+    text_tokens: tokens a caption is padded to.
+    reference_width: numbers that describe a reference recording.
+  """
+
+  latents: int
+  latent_rate: float
+  frames: int
+  frame_size: int
+  text_width: int
+  text_tokens: int
+  reference_width: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prompt:
+  """One prompt as the text encoder's tokens."""
+
+  tokens: Float[np.ndarray, "s d"]
+  mask: Bool[np.ndarray, "s"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectFeatures:
+  """Labels as vectors, and when each is visible or sounding."""
+
+  times: Float[np.ndarray, "f"]
+  probability: Float[np.ndarray, "f o"]
+  vectors: Float[np.ndarray, "o d"]
+
+
+def assemble(
+  geometry: Geometry,
+  *,
+  start: float,
+  total: float,
+  frames: UInt8[np.ndarray, "f h w 3"] | None = None,
+  frame_times: Float[np.ndarray, "f"] | None = None,
+  mask: UInt8[np.ndarray, "f h w"] | None = None,
+  text: Prompt | None = None,
+  reference: Float[np.ndarray, "r"] | None = None,
+  loudness: loudness_lib.Loudness | None = None,
+  events: events_lib.Events | None = None,
+  objects: ObjectFeatures | None = None,
+) -> dict[str, np.ndarray]:
+  """Inputs for the stretch of a clip that begins at `start` seconds.
+
+  Args:
+    geometry: sizes to pad to.
+    start: where the first latent begins on the clip's time axis, seconds.
+    total: the clip's whole duration, seconds.
+    frames: video frames; those whose times precede the stretch are not needed.
+    frame_times: their times on the clip's axis.
+    mask: 255 where the picture should sound, 0 elsewhere; None means all.
+    text: the prompt.
+    reference: `describe_reference` of a recording.
+    loudness: the curve that is asked for.
+    events: when it should sound.
+    objects: what sounds or shows, and when.
+
+  Returns:
+    name -> array without a batch axis; `asked` is bool in the order of `NAMES`.
+  """
+  size = geometry.frame_size
+  times = start + timing.centres(geometry.latents, geometry.latent_rate)
+  valid = times < total + 0.5 / geometry.latent_rate
+
+  pixels = np.zeros((geometry.frames, size, size, 3), np.uint8)
+  shown = np.zeros((geometry.frames, size, size), np.uint8)
+  left = np.zeros(geometry.latents, np.int32)
+  fraction = np.zeros(geometry.latents, np.float32)
+  if frames is not None:
+    count = min(len(frames), geometry.frames)
+    pixels[:count] = frames[:count]
+    pixels[count:] = frames[count - 1]
+    shown[:] = 255
+    if mask is not None:
+      shown[:count] = mask[:count]
+      shown[count:] = mask[count - 1]
+    # The last frame's copies fill up, so a clip of one frame interpolates too.
+    stamps = np.append(frame_times[:count], frame_times[count - 1] + 1.0)
+    left, fraction = timing.weights(stamps, times)
+    left = np.minimum(left, geometry.frames - 2).astype(np.int32)
+
+  tokens = np.zeros((geometry.text_tokens, geometry.text_width), np.float32)
+  token_mask = np.zeros(geometry.text_tokens, bool)
+  if text is not None:
+    tokens[:], token_mask[:] = text.tokens, text.mask
+
+  described = np.zeros(geometry.reference_width, np.float32)
+  if reference is not None:
+    described[:] = reference
+
+  curve = np.zeros((geometry.latents, 2), np.float32)
+  if loudness is not None:
+    curve[:] = loudness_lib.unit(loudness.resample(times).lufs)
+
+  sounding = np.zeros((geometry.latents, 2), np.float32)
+  if events is not None:
+    sounding[:] = event_channels(events, times, geometry.latent_rate)
+
+  sequence = np.zeros((geometry.latents, geometry.text_width), np.float32)
+  if objects is not None:
+    sequence[:] = timing.interpolate(
+      objects.probability @ objects.vectors, objects.times, times
+    )
+
+  present = {
+    "frames": frames is not None,
+    "text": text is not None,
+    "reference": reference is not None,
+    "loudness": loudness is not None,
+    "events": events is not None,
+    "objects": objects is not None,
+  }
+  return {
+    "frames": pixels,
+    "mask": shown,
+    "frame_left": left,
+    "frame_fraction": fraction.astype(np.float32),
+    "text_tokens": tokens,
+    "text_mask": token_mask,
+    "reference": described,
+    "loudness": curve,
+    "events": sounding,
+    "objects": sequence,
+    "timing": np.array([start, total], np.float32),
+    "valid": valid,
+    "asked": np.array([present[name] for name in NAMES]),
+  }
+
+
+def event_channels(
+  events: events_lib.Events, times: Float[np.ndarray, "t"], rate: float
+) -> Float[np.ndarray, "t 2"]:
+  """How much of each latent frame sounds, and where events begin.
+
+  An onset is shared between the two nearest latents in proportion to its
+  distance, so that the pair says where within 46 ms it lies.
+  """
+  half = 0.5 / rate
+  covered = np.zeros(len(times))
+  onset = np.zeros(len(times))
+  for begin, end in events.intervals:
+    overlap = np.minimum(times + half, end) - np.maximum(times - half, begin)
+    covered += np.clip(overlap * rate, 0.0, 1.0)
+    onset += np.clip(1.0 - np.abs(times - begin) * rate, 0.0, None)
+  return np.stack([covered, onset], axis=1).clip(0.0, 1.0).astype(np.float32)
+
+
+def describe_reference(
+  latents: Float[np.ndarray, "l c"],
+) -> Float[np.ndarray, "2*c"]:
+  """What a recording sounds like, without when: moments of its latents.
+
+  The order of frames does not matter to a mean and a deviation, so a model
+  trained with references cut from the clip itself learns timbre from them and
+  no timing.
+  """
+  return np.concatenate([latents.mean(axis=0), latents.std(axis=0)])

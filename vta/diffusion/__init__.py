@@ -1,0 +1,1 @@
+"""Diffusion mathematics: path, weights, samplers and guidance."""

@@ -1,0 +1,258 @@
+"""The codec: a variational autoencoder between waves and latents.
+
+With its defaults this is Stable Audio's Oobleck, 156.1M parameters (papers.md
+3.8), and its parameter paths are those of diffusers' AutoencoderOobleck with
+`block.0` written `block_0`: only `weight_g`, `weight_v` are `g`, `v` here.
+
+`bands` > 1 is ours, for small machines: the network sees the wave through an
+orthonormal lapped transform (`vta.models.mdct`) instead of sample by sample,
+so its first, costly stages fall away, and `compand` < 1 squeezes the range of
+the coefficients, 60 dB or more between a strike and its tail, before they meet
+the network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import struct
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key
+
+from vta.models import mdct
+from vta.models.convolution import Conv, Downsample, Upsample
+from vta.models.snake import SnakeBeta
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig:
+  """The shape of a codec.
+
+  Attributes:
+    channels: of the wave.
+    latents: channels of a latent frame.
+    width: channels of the first stage.
+    multiples: width of the stage after each stride, in units of `width`.
+    strides: downsampling of each stage.
+    dilations: of each stage's residual units.
+    bands: samples a block of the lapped transform; 1 is none.
+    compand: power applied to the transform's coefficients; 1 is none.
+    residual_scale: factor on the initial weights of every residual unit's last
+      convolution and of the decoder's last. 1 is torch's initialisation; a
+      stack trained from scratch in few steps wants 0.1 or less.
+  """
+
+  channels: int = 2
+  latents: int = 64
+  width: int = 128
+  multiples: tuple[int, ...] = (1, 2, 4, 8, 16)
+  strides: tuple[int, ...] = (2, 4, 4, 8, 8)
+  dilations: tuple[int, ...] = (1, 3, 9)
+  bands: int = 1
+  compand: float = 1.0
+  residual_scale: float = 1.0
+
+  def __post_init__(self):
+    if len(self.multiples) != len(self.strides):
+      raise ValueError(
+        f"one multiple per stride: {self.multiples} against {self.strides}"
+      )
+    if self.bands > 1 and self.bands % 2:
+      raise ValueError(f"bands is 1 or even, got {self.bands}")
+    if self.bands == 1 and self.compand != 1.0:
+      raise ValueError("compand acts on the bands' coefficients: bands is 1")
+
+  @property
+  def hop(self) -> int:
+    """Samples a latent frame."""
+    return self.bands * math.prod(self.strides)
+
+  @property
+  def stages(self) -> tuple[int, ...]:
+    """Channels of every stage, one more than there are strides."""
+    return tuple(self.width * multiple for multiple in (1, *self.multiples))
+
+
+@struct.dataclass
+class Posterior:
+  """A diagonal Gaussian over latents.
+
+  Attributes:
+    mean: its mean.
+    scale: the encoder's unbounded output for the standard deviation.
+  """
+
+  mean: Float[Array, "b l d"]
+  scale: Float[Array, "b l d"]
+
+  @property
+  def std(self) -> Float[Array, "b l d"]:
+    return jax.nn.softplus(self.scale) + 1e-4
+
+  def sample(self, key: Key[Array, ""]) -> Float[Array, "b l d"]:
+    noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
+    return self.mean + self.std * noise
+
+  def kl(self) -> Float[Array, ""]:
+    """Twice the divergence from N(0, 1), summed over d, averaged over b, l.
+
+    Without the half, as in stable-audio-tools: its weight of 1e-4 is for this.
+    """
+    variance = jnp.square(self.std)
+    terms = jnp.square(self.mean) + variance - jnp.log(variance) - 1
+    return jnp.mean(jnp.sum(terms, axis=-1))
+
+
+def pad_to_hop(wave: Float[Array, "b t c"], hop: int) -> Float[Array, "b n c"]:
+  """Appends silence up to the next multiple of `hop` samples."""
+  return jnp.pad(wave, ((0, 0), (0, -wave.shape[1] % hop), (0, 0)))
+
+
+class ResidualUnit(nn.Module):
+  """x + conv1x1(snake(conv7(snake(x)))), the wide one dilated."""
+
+  dilation: int
+  scale: float
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b t c"]) -> Float[Array, "b t c"]:
+    width = x.shape[-1]
+    wide = Conv(width, 7, self.dilation, dtype=self.dtype, name="conv1")
+    narrow = Conv(
+      width, 1, initial_scale=self.scale, dtype=self.dtype, name="conv2"
+    )
+    y = wide(SnakeBeta(name="snake1")(x))
+    return x + narrow(SnakeBeta(name="snake2")(y))
+
+
+class EncoderBlock(nn.Module):
+  """Residual units, then `stride` times fewer steps of `width` channels."""
+
+  width: int
+  stride: int
+  config: AutoencoderConfig
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b t c"]) -> Float[Array, "b l d"]:
+    scale = self.config.residual_scale
+    for i, dilation in enumerate(self.config.dilations):
+      name = f"res_unit{i + 1}"
+      x = ResidualUnit(dilation, scale, self.dtype, name=name)(x)
+    x = SnakeBeta(name="snake1")(x)
+    return Downsample(self.width, self.stride, self.dtype, name="conv1")(x)
+
+
+class DecoderBlock(nn.Module):
+  """`stride` times more steps of `width` channels, then residual units."""
+
+  width: int
+  stride: int
+  config: AutoencoderConfig
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b l d"]) -> Float[Array, "b t c"]:
+    scale = self.config.residual_scale
+    x = SnakeBeta(name="snake1")(x)
+    x = Upsample(self.width, self.stride, self.dtype, name="conv_t1")(x)
+    for i, dilation in enumerate(self.config.dilations):
+      name = f"res_unit{i + 1}"
+      x = ResidualUnit(dilation, scale, self.dtype, name=name)(x)
+    return x
+
+
+class Encoder(nn.Module):
+  """Wave, or its spectra, to the posterior's mean and scale side by side."""
+
+  config: AutoencoderConfig
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b t c"]) -> Float[Array, "b l d"]:
+    config = self.config
+    x = Conv(config.width, 7, dtype=self.dtype, name="conv1")(x)
+    for i, stride in enumerate(config.strides):
+      width = config.stages[i + 1]
+      x = EncoderBlock(width, stride, config, self.dtype, name=f"block_{i}")(x)
+    x = SnakeBeta(name="snake1")(x)
+    return Conv(2 * config.latents, 3, dtype=self.dtype, name="conv2")(x)
+
+
+class Decoder(nn.Module):
+  """Latents to the wave, or its spectra."""
+
+  config: AutoencoderConfig
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b l d"]) -> Float[Array, "b t c"]:
+    config = self.config
+    x = Conv(config.stages[-1], 7, dtype=self.dtype, name="conv1")(x)
+    for i, stride in enumerate(reversed(config.strides)):
+      width = config.stages[-2 - i]
+      x = DecoderBlock(width, stride, config, self.dtype, name=f"block_{i}")(x)
+    x = SnakeBeta(name="snake1")(x)
+    return Conv(
+      config.channels * config.bands,
+      7,
+      use_bias=False,
+      initial_scale=config.residual_scale,
+      dtype=self.dtype,
+      name="conv2",
+    )(x)
+
+
+class Autoencoder(nn.Module):
+  """The codec. Waves, posteriors and parameters are float32.
+
+  Attributes:
+    config: its shape.
+    dtype: what the network's matrix products are computed in.
+  """
+
+  config: AutoencoderConfig
+  dtype: DTypeLike = jnp.float32
+
+  def setup(self):
+    self.encoder = Encoder(self.config, self.dtype)
+    self.decoder = Decoder(self.config, self.dtype)
+
+  def encode(self, wave: Float[Array, "b t c"]) -> Posterior:
+    """Wave to posterior, [b, t / hop, latents].
+
+    Raises:
+      ValueError: t is not a multiple of the hop; see `pad_to_hop`.
+    """
+    config = self.config
+    if wave.shape[1] % config.hop:
+      raise ValueError(
+        f"{wave.shape[1]} samples are no multiple of the hop, {config.hop}"
+      )
+    if config.bands > 1:
+      wave = mdct.mdct(wave, bands=config.bands)
+      wave = mdct.compress(wave, power=config.compand)
+    hidden = self.encoder(wave).astype(jnp.float32)
+    mean, scale = jnp.split(hidden, 2, axis=-1)
+    return Posterior(mean=mean, scale=scale)
+
+  def decode(self, latents: Float[Array, "b l d"]) -> Float[Array, "b t c"]:
+    """Latents to wave, [b, l x hop, channels]; not limited to +-1."""
+    config = self.config
+    wave = self.decoder(latents).astype(jnp.float32)
+    if config.bands == 1:
+      return wave
+    spectra = mdct.expand(wave, power=config.compand)
+    return mdct.inverse_mdct(spectra, bands=config.bands)
+
+  def __call__(
+    self, wave: Float[Array, "b t c"], key: Key[Array, ""]
+  ) -> tuple[Float[Array, "b t c"], Posterior]:
+    """Encodes, samples with `key` and decodes: reconstruction, posterior."""
+    posterior = self.encode(wave)
+    return self.decode(posterior.sample(key)), posterior
