@@ -1,0 +1,132 @@
+"""`foley`, our own preset: every control at once, on the Stable Audio geometry.
+
+  python -m vta train --config configs/foley.py:starter --workdir runs/foley
+
+`foley.py` alone is the 24-block denoiser (1.06B parameters); not yet run.
+`:starter` is 8M parameters, trained on the yard on two CPU cores.
+"""
+
+import ml_collections
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+  """Full size, or "starter"."""
+  if arg not in ("", "starter"):
+    raise ValueError(f"foley.py knows '' and 'starter', not {arg!r}")
+  config = ml_collections.ConfigDict()
+  config.task = "denoiser"
+  config.seed = 0
+  config.steps = 500_000
+  config.batch_size = 256
+  config.init_from = ""
+  config.codec = "runs/codec/release"
+  config.evaluate_every = 5_000
+  config.save_every = 5_000
+  config.log_every = 100
+  config.keep = 3
+  config.ema_maximum = 0.9999
+  config.ema_power = 0.75
+  config.snr_gamma = 5.0
+
+  config.data = ml_collections.ConfigDict(
+    {"train": ("data/train",), "validation": ("data/validation",)}
+  )
+  config.data.validation_batch = 16
+  config.data.validation_batches = 4
+
+  # Training crops: 1292 latents are 60 s.
+  config.clip = ml_collections.ConfigDict(
+    {
+      "frame_rate": 15.0,
+      "frame_size": 64,
+      "text_width": 384,
+      "text_tokens": 32,
+      "window": 1292,
+    }
+  )
+  config.conditioner = ml_collections.ConfigDict(
+    {
+      "vector_width": 1536,
+      "frames": {"widths": (64, 128, 256, 512), "features": 768, "taps": 5},
+    }
+  )
+  config.denoiser = ml_collections.ConfigDict(
+    {
+      "latents": 64,
+      "width": 1536,
+      "depth": 24,
+      "heads": 24,
+      "cross_heads": 12,
+      "condition_width": 768,
+      "ff_multiple": 4,
+      "remat": "dots",
+      "unroll": 1,
+      "dtype": "bfloat16",
+    }
+  )
+  config.drop = ml_collections.ConfigDict(
+    {
+      "all": 0.1,
+      "all_but_frames": 0.2,
+      "entries": {
+        "frames": 0.15,
+        "text": 0.3,
+        "reference": 0.6,
+        "loudness": 0.5,
+        "events": 0.5,
+        "objects": 0.5,
+      },
+    }
+  )
+  # What generation uses unless it is told otherwise.
+  config.guidance = ml_collections.ConfigDict(
+    {
+      "groups": (
+        ("frames", "text", "reference", "loudness", "events", "objects"),
+      ),
+      "scales": (2.0,),
+      "steps": 25,
+      "solver": "dpm",
+    }
+  )
+  config.optimizer = ml_collections.ConfigDict(
+    {
+      "learning_rate": 1e-4,
+      "b1": 0.9,
+      "b2": 0.99,
+      "weight_decay": 1e-3,
+      "clip_norm": 1.0,
+      "warmup": 0.999,
+      "inverse_gamma": 1e6,
+      "cooldown": 0.1,
+    }
+  )
+
+  if arg == "starter":
+    config.steps = 10_000
+    config.batch_size = 16
+    config.evaluate_every = 500
+    config.save_every = 500
+    config.log_every = 20
+    config.ema_maximum = 0.998
+    config.data.train = ("data/yard/latents",)
+    config.data.validation = ("data/yard/latents-validation",)
+    config.clip.window = 128
+    config.conditioner.vector_width = 128
+    config.conditioner.frames.update(
+      {"widths": (32, 64, 128, 256), "features": 256}
+    )
+    config.denoiser.update(
+      {
+        "width": 256,
+        "depth": 6,
+        "heads": 4,
+        "cross_heads": 2,
+        "condition_width": 256,
+        "remat": "none",
+        "unroll": 6,
+        "dtype": "float32",
+      }
+    )
+    config.optimizer.update({"learning_rate": 1e-3, "warmup": 0.99, "cooldown": 0.3})
+  return config.lock()

@@ -1,0 +1,1 @@
+"""Pipelines that run once, before training: records in, records out."""

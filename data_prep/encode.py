@@ -1,0 +1,124 @@
+"""Wave records to latent records: what the frozen parts make of each clip.
+
+  python -m data_prep.encode --records data/yard/train \\
+      --codec runs/codec/release --out data/yard/latents
+
+Waves become the codec's posterior, captions and object labels the text
+encoder's features. Shards appear whole or not at all; an interrupted run goes
+on with the same command at the first one that is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import tqdm
+
+from vta import errors
+from vta.data import records
+from vta.encoders import text as text_lib
+from vta.interop import release as release_lib
+from vta.models import autoencoder
+from vta.signals import timing
+from vta.training import system
+
+# Clips are padded to a multiple of this many latents: few programs to compile.
+_BUCKET = 64
+
+
+def encode_record(
+  record: records.Record,
+  *,
+  encode_wave,
+  texts: text_lib.TextEncoder,
+  captions: int,
+) -> records.Record:
+  """The latent record of a wave record; keeps `captions` of its captions."""
+  arrays = dict(record.arrays)
+  mean, std = encode_wave(arrays.pop("wave").astype(np.float32) / 32768.0)
+  kept = list(record.meta["captions"])[:captions]
+  labels = list(record.meta["objects"])
+  features = texts.encode([*kept, *labels])
+  width = features.pooled.shape[-1]
+  return records.Record(
+    arrays={
+      **arrays,
+      "latent_mean": mean.astype(np.float16),
+      "latent_std": std.astype(np.float16),
+      "text_tokens": features.tokens[: len(kept)].astype(np.float16),
+      "text_mask": features.mask[: len(kept)],
+      "object_vectors": features.pooled[len(kept) :]
+      .reshape(-1, width)
+      .astype(np.float16),
+    },
+    meta={**record.meta, "captions": kept},
+  )
+
+
+def wave_encoder(release: release_lib.Release):
+  """wave [t, 2] -> mean and deviation of its latents, [l, c] each."""
+  codec = system.codec(release.config["codec"])
+  params = release.parts["codec"]
+  hop = codec.config.hop
+
+  @jax.jit
+  def posterior(wave):
+    out = codec.apply({"params": params}, wave, method="encode")
+    return out.mean, out.std
+
+  def encode(wave):
+    latents = -(-len(wave) // hop)
+    padded = autoencoder.pad_to_hop(wave[None], _BUCKET * hop)
+    mean, std = posterior(padded)
+    return np.asarray(mean[0, :latents]), np.asarray(std[0, :latents])
+
+  return encode
+
+
+def main() -> int:
+  """Parses arguments and encodes every shard that is missing."""
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument("--records", type=pathlib.Path, required=True)
+  parser.add_argument("--codec", type=pathlib.Path, required=True)
+  parser.add_argument("--out", type=pathlib.Path, required=True)
+  parser.add_argument("--captions", type=int, default=4)
+  args = parser.parse_args()
+  release = release_lib.load(args.codec)
+  rate = timing.SAMPLE_RATE / system.codec(release.config["codec"]).config.hop
+  print(f"latents at {rate:.2f} Hz")
+  encode = functools.partial(
+    encode_record,
+    encode_wave=wave_encoder(release),
+    texts=text_lib.TextEncoder.load(),
+    captions=args.captions,
+  )
+  shards = sorted(args.records.glob("*.array_record"))
+  if not shards:
+    raise errors.InputError(args.records, "holds no *.array_record shard")
+  for number, shard in enumerate(tqdm.tqdm(shards, unit="shard")):
+    if (args.out / shard.name).exists():
+      continue
+    source = records.Shards([shard])
+    encoded: Iterator[records.Record] = (
+      encode(source[i]) for i in range(len(source))
+    )
+    records.write_shards(
+      args.out, encoded, shard_size=len(source), first=number
+    )
+  return 0
+
+
+if __name__ == "__main__":
+  try:
+    sys.exit(main())
+  except errors.InputError as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,1 @@
+"""Records, the input pipeline and the synthetic yard."""

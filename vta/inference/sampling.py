@@ -1,0 +1,119 @@
+"""From inputs to waves: guidance, the whole sampling loop, decoding; one jit."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from vta.conditioning import conditions as conditions_lib
+from vta.conditioning import inputs as inputs_lib
+from vta.diffusion import guidance, sampler
+from vta.inference import windows as windows_lib
+from vta.training import system as system_lib
+
+
+@functools.partial(
+  jax.jit, static_argnames=("system", "windows", "groups", "solver", "steps")
+)
+def generate(
+  params: Mapping[str, Any],
+  inputs: Mapping[str, Array],
+  negative: Mapping[str, Array],
+  keys: Key[Array, "b"],
+  scales: Float[Array, "g b"],
+  mean: Float[Array, "c"],
+  std: Float[Array, "c"],
+  *,
+  system: system_lib.System,
+  windows: windows_lib.Windows,
+  groups: tuple[tuple[str, ...], ...],
+  solver: str,
+  steps: int,
+) -> Float[Array, "b n 2"]:
+  """Generates a batch of clips of one length.
+
+  Args:
+    params: of codec, conditioner and denoiser.
+    inputs: `inputs.assemble` of every window, clip after clip.
+    negative: "text_tokens", "text_mask" and "asked" of negative prompts, one
+      per window, which take the null prompt's place.
+    keys: one per clip; with the inputs they determine the result, whatever
+      else is in the batch.
+    scales: guidance of each group and clip.
+    mean: of the codec's latents, per channel.
+    std: idem.
+    system: the wired preset.
+    windows: how the clip is covered.
+    groups: entries in the order in which guidance adds them.
+    solver: "dpm" (DPM-Solver++ 2M), "dpm-sde" (3M SDE) or "ddim".
+    steps: denoiser calls.
+
+  Returns:
+    waves of windows.length latents, to be cut to the clip.
+  """
+  features = system.encode(params, inputs)
+  null = {
+    **features,
+    **{
+      name: value
+      for name, value in system.encode(params, {**inputs, **negative}).items()
+      if name in ("text", "text_mask")
+    },
+  }
+  branches = [system.select(params, null, negative["asked"])]
+  kept: list[str] = []
+  for group in groups:
+    kept += group
+    among = np.array([name in kept for name in inputs_lib.NAMES])
+    keep = inputs["asked"] & among[None]
+    branches.append(system.select(params, features, keep))
+  conditions = conditions_lib.concatenate(branches)
+  count = len(branches)
+  valid = jnp.tile(inputs["valid"], (count, 1))
+
+  def denoise(noisy, times):
+    parts = windows.split(noisy)
+    velocity = system.velocity(
+      params,
+      jnp.tile(parts, (count, 1, 1)),
+      jnp.full(count * len(parts), times[0]),
+      conditions,
+      valid=valid,
+    )
+    velocity = velocity.reshape(count, *parts.shape)
+    per_window = jnp.repeat(scales, len(windows.starts), axis=1)
+    return windows.join(guidance.guide(velocity, per_window))
+
+  shape = (windows.length, system.codec.config.latents)
+  start = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+  latents = sampler.sample(denoise, start, schedule(solver, steps), keys=keys)
+  return system.codec.apply(
+    {"params": params["codec"]},
+    latents * std[None, None] + mean[None, None],
+    method="decode",
+  )
+
+
+def schedule(solver: str, steps: int) -> sampler.Schedule:
+  """The sampler's table by the name that users know it by."""
+  match solver:
+    case "dpm":
+      return sampler.dpm_solver(
+        steps=steps, stochastic=False, sigma_min=0.03, sigma_max=80.0
+      )
+    case "dpm-sde":
+      return sampler.dpm_solver(steps=steps, order=3)
+    case "ddim":
+      return sampler.ddim(steps=steps)
+  raise ValueError(f"no solver {solver!r}")
+
+
+def stack(rows: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+  """Inputs of several windows as one batch."""
+  return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

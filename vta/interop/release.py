@@ -1,0 +1,132 @@
+"""A release: a folder that holds a trained model and can be loaded by path.
+
+  config.json          what it is: format, preset, sizes of every part
+  <part>.safetensors   the parameters of a part, "a/b/c" -> array
+  README.md            the model card
+
+Nothing in it can be executed, and loading checks every name and shape.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.flax
+from jaxtyping import PyTree
+
+from vta import errors, files
+from vta.interop import trees
+
+FORMAT = "vta-release-1"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Release:
+  """A loaded release.
+
+  Attributes:
+    folder: where it came from.
+    config: config.json without its format mark.
+    parts: part name -> parameters, float32.
+  """
+
+  folder: pathlib.Path
+  config: Mapping[str, Any]
+  parts: Mapping[str, PyTree]
+
+  def part(self, name: str, like: PyTree) -> PyTree:
+    """Parameters of a part, checked against the tree the model expects.
+
+    Raises:
+      InputError: the part is absent, or lists every name that does not fit.
+    """
+    if name not in self.parts:
+      raise errors.InputError(
+        self.folder, f"holds no {name} (it has {', '.join(self.parts)})"
+      )
+    wrong = trees.mismatches(like, self.parts[name])
+    if wrong:
+      shown = "; ".join(wrong[:8]) + ("; ..." if len(wrong) > 8 else "")
+      raise errors.InputError(
+        self.folder / f"{name}.safetensors",
+        f"{len(wrong)} arrays do not fit config.json: {shown}",
+      )
+    return self.parts[name]
+
+
+def save(
+  folder: str | os.PathLike,
+  *,
+  config: Mapping[str, Any],
+  parts: Mapping[str, PyTree],
+  card: str,
+  dtype: jnp.dtype = jnp.float16,
+) -> None:
+  """Writes a release, matrices in `dtype` and everything else in float32.
+
+  Vectors (gains, biases, snake's exponents) are few and sensitive.
+  """
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  for name, tree in parts.items():
+    table = {
+      path: np.asarray(leaf, dtype if np.ndim(leaf) > 1 else np.float32)
+      for path, leaf in trees.flatten(jax.device_get(tree)).items()
+    }
+    with files.atomic_path(folder / f"{name}.safetensors") as temporary:
+      safetensors.flax.save_file(
+        {path: jnp.asarray(leaf) for path, leaf in table.items()},
+        str(temporary),
+      )
+  document = {"format": FORMAT, "parts": sorted(parts), **config}
+  for name, text in (
+    ("config.json", json.dumps(document, indent=2) + "\n"),
+    ("README.md", card),
+  ):
+    with files.atomic_path(folder / name) as temporary:
+      temporary.write_text(text)
+
+
+def load(folder: str | os.PathLike) -> Release:
+  """Reads a release folder.
+
+  Raises:
+    InputError: naming the file and what is wrong with it.
+  """
+  folder = pathlib.Path(folder)
+  path = folder / "config.json"
+  try:
+    config = json.loads(path.read_text())
+  except (FileNotFoundError, NotADirectoryError):
+    raise errors.InputError(
+      folder, "is not a vta release: it has no config.json"
+    ) from None
+  except (OSError, ValueError) as error:
+    raise errors.InputError(path, f"cannot be read: {error}") from None
+  found = config.pop("format", None) if isinstance(config, dict) else None
+  if found != FORMAT:
+    raise errors.InputError(
+      path, f"format: expected {FORMAT!r}, found {found!r}"
+    )
+  parts = {}
+  for name in config.pop("parts"):
+    file = folder / f"{name}.safetensors"
+    try:
+      table = safetensors.flax.load_file(str(file))
+    except FileNotFoundError:
+      raise errors.InputError(file, "is missing") from None
+    except (OSError, safetensors.SafetensorError) as error:
+      raise errors.InputError(file, f"cannot be read: {error}") from None
+    parts[name] = trees.unflatten(
+      {key: leaf.astype(jnp.float32) for key, leaf in table.items()}
+    )
+  return Release(folder=folder, config=config, parts=parts)

@@ -1,0 +1,1 @@
+"""How well a sound answers what was asked: numbers, one file per family."""

@@ -1,0 +1,76 @@
+"""Loudness: how close the obtained curve is to the requested one, and peaks.
+
+No public repository has a LUFS-curve error (metrics.md 3b); this one is ours:
+momentary loudness per channel in blocks of 1/6 s (`vta.signals.loudness`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import soxr
+from jaxtyping import Float
+
+from vta.signals.loudness import Loudness
+
+AUDIBLE = -60.0  # LUFS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class LoudnessScore:
+  """Left and right; NaN where there is nothing to measure.
+
+  Attributes:
+    error: mean absolute difference, LU.
+    correlation: Pearson's; NaN also where a curve is constant.
+    blocks: how many blocks were compared.
+  """
+
+  error: Float[np.ndarray, " 2"]
+  correlation: Float[np.ndarray, " 2"]
+  blocks: tuple[int, int]
+
+
+def compare(requested: Loudness, obtained: Loudness) -> LoudnessScore:
+  """Compares two curves at the stamps of the obtained one.
+
+  Only blocks in which either curve is above `AUDIBLE` count: agreement on
+  silence is easy and would hide everything else.
+  """
+  wanted = requested.resample(obtained.times).lufs
+  got = obtained.lufs
+  audible = np.maximum(wanted, got) > AUDIBLE
+  error, correlation = np.full(2, np.nan), np.full(2, np.nan)
+  for channel in range(2):
+    here = audible[:, channel]
+    x, y = wanted[here, channel], got[here, channel]
+    if len(x):
+      error[channel] = np.abs(x - y).mean()
+    if len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0:
+      correlation[channel] = np.corrcoef(x, y)[0, 1]
+  left, right = audible.sum(axis=0)
+  return LoudnessScore(
+    error=error, correlation=correlation, blocks=(int(left), int(right))
+  )
+
+
+def silence_rate(obtained: Loudness) -> float:
+  """Share of blocks in which neither channel is above `AUDIBLE`."""
+  return float(np.mean(obtained.lufs.max(axis=1) <= AUDIBLE))
+
+
+def true_peak(wave: Float[np.ndarray, "t 2"]) -> float:
+  """The wave's peak between its samples, dBTP: BS.1770 annex 2's 4x, by soxr.
+
+  -inf for a wave of zeros.
+
+  Raises:
+    ValueError: the wave has no samples.
+  """
+  if not len(wave):
+    raise ValueError("a wave without samples has no peak")
+  # The resampler may miss a sample's own peak by its ripple.
+  dense = soxr.resample(wave, 1, 4, quality="VHQ")
+  peak = max(np.abs(wave).max(), np.abs(dense).max(initial=0.0))
+  return float(20 * np.log10(peak)) if peak > 0 else -np.inf

@@ -1,0 +1,1 @@
+"""Training: one loop, and the small tasks that it trains."""

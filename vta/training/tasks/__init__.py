@@ -1,0 +1,1 @@
+"""What the train loop trains: the codec and the denoiser."""
