@@ -53,6 +53,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.spectral = ml_collections.ConfigDict(
     {"ffts": (2048, 1024, 512, 256, 128, 64, 32), "a_weighting": True}
   )
+  # The step from which the discriminator takes part; -1 is never.
   config.adversarial = ml_collections.ConfigDict({"start": 0})
   config.discriminator = ml_collections.ConfigDict(
     {"filters": 64, "ffts": (2048, 1024, 512, 256, 128)}
@@ -69,7 +70,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
       "cooldown": 0.0,
     }
   )
-  config.discriminator_optimizer = config.optimizer.copy_and_resolve_references()
+  config.discriminator_optimizer = (
+    config.optimizer.copy_and_resolve_references()
+  )
   config.discriminator_optimizer.learning_rate = 3e-4
 
   if arg == "starter":
@@ -92,7 +95,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
       }
     )
     config.spectral.update({"ffts": (2048, 512, 128), "a_weighting": False})
-    config.adversarial.start = config.get_ref("steps")
+    config.adversarial.start = -1
     config.optimizer.update(
       {
         "learning_rate": 1e-3,

@@ -128,5 +128,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         "dtype": "float32",
       }
     )
-    config.optimizer.update({"learning_rate": 1e-3, "warmup": 0.99, "cooldown": 0.3})
+    config.optimizer.update(
+      {"learning_rate": 1e-3, "warmup": 0.99, "cooldown": 0.3}
+    )
   return config.lock()

@@ -14,7 +14,7 @@ FLOORS = (
   {"signals", "conditioning"},
   {"models", "diffusion", "media", "data", "metrics"},
   {"encoders", "training", "interop"},
-  {"inference"},
+  {"inference", "evaluation"},
   {"commands", "cli", "__main__"},
 )
 FLOOR_OF = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}

@@ -101,6 +101,14 @@ def test_energy_is_the_power_of_the_source():
   louder = spectral.source_energies(stems, (2 * stems[0]).astype("float32"))
   np.testing.assert_allclose(louder.energy[0], 4 * one[0], rtol=1e-5)
   assert one[1] < 0.02 * one[0]
+  # How loud the true stem is does not matter, only its envelope.
+  soft = (stems * np.array([1.0, 0.01])[:, None, None]).astype("float32")
+  mix = stems[0] + stems[1]
+  np.testing.assert_allclose(
+    spectral.source_energies(soft, mix).energy,
+    spectral.source_energies(stems, mix).energy,
+    rtol=1e-4,
+  )
 
 
 def test_silent_and_equal_sources():

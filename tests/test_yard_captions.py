@@ -51,7 +51,7 @@ def test_a_scene_has_many_paraphrases(scenes):
 
 def test_held_out_captions_use_words_never_trained_on(scenes):
   trained = set()
-  for several in _drawn(yard.captions, scenes, count=20):
+  for several in _drawn(yard.captions, scenes, count=12):
     for caption in several:
       trained |= set(caption.replace(",", "").split())
   for several in _drawn(yard.held_out_captions, scenes, count=6):

@@ -67,7 +67,7 @@ def test_nothing_sounds_before_its_first_event():
 def test_energy_rises_within_20_ms_of_each_onset():
   checked = 0
   window = int(0.02 * RATE)
-  for staged in _scenes(5, 30, duration=4.0):
+  for staged in _scenes(5, 20, duration=3.0):
     for index, source in enumerate(staged.sources):
       alone = _only(staged, source)
       stem = yard.render_sound(alone).wave.astype(np.float64)
@@ -86,12 +86,12 @@ def test_energy_rises_within_20_ms_of_each_onset():
         after = np.mean(stem[at : at + window] ** 2)
         assert after > 2.0 * before, (staged.index, source.thing, onset)
         checked += 1
-  assert checked > 50
+  assert checked > 30
 
 
 def test_left_is_left():
   checked = 0
-  for staged in _scenes(6, 40, duration=2.0):
+  for staged in _scenes(6, 30, duration=1.5):
     heard = yard.render_sound(staged)
     for index, stem in enumerate(heard.stems):
       power = np.sum(stem.astype(np.float64) ** 2, axis=-1)
@@ -194,7 +194,7 @@ def test_a_linear_classifier_hears_the_material():
   features, labels = [], []
   rng = np.random.default_rng(0)
   for material in things.STRUCK:
-    for _ in range(90):
+    for _ in range(60):
       struck = modal.body(rng, material, rng.uniform(0.0, 1.0))
       strength = rng.uniform(0.3, 1.0)
       wave = modal.level(
@@ -204,7 +204,7 @@ def test_a_linear_classifier_hears_the_material():
       labels.append(things.STRUCK.index(material))
   features, labels = np.array(features), np.array(labels)
   order = rng.permutation(len(labels))
-  train, test = order[:360], order[360:]
+  train, test = order[:240], order[240:]
   mean, std = features[train].mean(axis=0), features[train].std(axis=0) + 1e-6
   x = np.column_stack([(features - mean) / std, np.ones(len(labels))])
   targets = np.eye(6)[labels]
@@ -262,7 +262,7 @@ def test_levels_are_those_of_a_film():
   """The loudest sixth of a second of each clip, over many clips."""
   loudest = [
     yard.loudness(yard.render_sound(staged)).lufs.max()
-    for staged in _scenes(10, 30, duration=4.0)
+    for staged in _scenes(10, 20, duration=3.0)
     if staged.sources
   ]
   low, middle, high = np.percentile(loudest, [10, 50, 90])

@@ -15,7 +15,7 @@ RATE = timing.SAMPLE_RATE
 
 @pytest.fixture(scope="module")
 def scenes():
-  return [yard.sample_scene(11, index, duration=3.0) for index in range(24)]
+  return [yard.sample_scene(11, index, duration=3.0) for index in range(16)]
 
 
 def test_events_hold_nearly_all_energy_but_a_bell_s_ring(scenes):
@@ -39,7 +39,7 @@ def test_events_hold_nearly_all_energy_but_a_bell_s_ring(scenes):
         piece = power[round(start * RATE) : round(end * RATE)]
         assert piece.max(initial=0.0) > 0.0
       checked += 1
-  assert checked > 12
+  assert checked > 8
 
 
 def test_contacts_begin_events(scenes):
@@ -122,7 +122,7 @@ def test_masks_are_the_boxes_at_any_time(scenes):
         assert np.all(frame[inner] > 0.99)
         assert not frame[~outer].any()
         checked += 1
-  assert checked > 100
+  assert checked > 60
 
 
 def test_masks_and_objects_survive_the_cue_sheet_s_json(scenes):

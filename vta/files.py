@@ -11,6 +11,15 @@ from collections.abc import Iterator
 from vta import errors
 
 
+def check_writable(path: str | os.PathLike) -> None:
+  """Raises InputError unless a file can be made where `path` is to be.
+
+  Asked before long work, whose result would otherwise be lost.
+  """
+  temporary = _temporary(pathlib.Path(path))
+  temporary.unlink()
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   """Yields a temporary name beside `path`; renames it to `path` on success.
@@ -23,14 +32,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     InputError: when the folder does not exist or nothing can be written there.
   """
   target = pathlib.Path(path)
-  try:
-    handle, name = tempfile.mkstemp(
-      dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
-    )
-    os.close(handle)
-  except OSError as error:
-    raise errors.InputError(target, f"cannot write: {error.strerror}") from None
-  temporary = pathlib.Path(name)
+  temporary = _temporary(target)
   try:
     yield temporary
     # mkstemp makes private files; what a user asked for follows the umask.
@@ -42,3 +44,15 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     raise errors.InputError(target, f"cannot write: {error.strerror}") from None
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def _temporary(target: pathlib.Path) -> pathlib.Path:
+  """An empty file beside `target`, with its suffix."""
+  try:
+    handle, name = tempfile.mkstemp(
+      dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix
+    )
+  except OSError as error:
+    raise errors.InputError(target, f"cannot write: {error.strerror}") from None
+  os.close(handle)
+  return pathlib.Path(name)

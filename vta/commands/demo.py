@@ -40,11 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Renders and scores; returns 0."""
-  from vta.data.yard import captions, picture, sound, stage, truth
+  import numpy as np
+
+  from vta.data.yard import picture, sound, stage, truth
+  from vta.data.yard.captions import captions
   from vta.media import write
   from vta.signals import cues
-
-  import numpy as np
 
   args.out.mkdir(parents=True, exist_ok=True)
   generator, settings = generate.load(args)
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     write.write_video(video, images, rate=_RATE)
     track = cues.Track()
     if name == "cue-sheet":
-      words = captions.captions(scene, rng=np.random.default_rng(0), count=1)
+      words = captions(scene, rng=np.random.default_rng(0), count=1)
       track = cues.Track(
         text=words[0],
         events=truth.events(scene),

@@ -145,9 +145,7 @@ def score_file(
     write.write_stems(
       out.with_suffix(".stems"), dict(zip(names, made.stems, strict=True))
     )
-  strip = read.read_frames(
-    video, times=frames.times[::3], height=90, width=160
-  )
+  strip = read.read_frames(video, times=frames.times[::3], height=90, width=160)
   plot.plot_run(
     out.with_suffix(".png"),
     frames=strip,

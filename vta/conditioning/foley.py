@@ -22,10 +22,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from vta.conditioning import conditions
+from vta.conditioning import conditions, timing
 from vta.conditioning import frames as frames_lib
 from vta.conditioning import inputs as inputs_lib
-from vta.conditioning import timing
 
 # Entry name -> features before anything is dropped.
 Features = Mapping[str, Array]
@@ -114,9 +113,7 @@ class Foley(nn.Module):
     text = or_null("text", features["text"])
     # A dropped prompt is one null token: attention needs something to look at.
     first = jnp.arange(text.shape[1])[None] == 0
-    text_mask = jnp.where(
-      kept["text"][:, None], features["text_mask"], first
-    )
+    text_mask = jnp.where(kept["text"][:, None], features["text_mask"], first)
     reference = or_null("reference", features["reference"][:, None])
     return conditions.Conditions(
       streams={

@@ -52,9 +52,7 @@ class FrameEncoder(nn.Module):
     x = jnp.concatenate([picture, 2.0 * motion, shown], axis=-1)
     for i, width in enumerate(self.config.widths):
       side = 4 if i == 0 else 2
-      x = rearrange(
-        x, "b f (h i) (w j) c -> b f h w (i j c)", i=side, j=side
-      )
+      x = rearrange(x, "b f (h i) (w j) c -> b f h w (i j c)", i=side, j=side)
       x = nn.Dense(width, name=f"merge_{i}")(x)
       x = nn.silu(nn.LayerNorm(name=f"norm_{i}")(x))
     # Flattened, not pooled: where in the picture it happens is the pan.

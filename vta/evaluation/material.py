@@ -43,7 +43,9 @@ def fit(
 ) -> MaterialClassifier:
   """Trains on true sounds of one struck thing each."""
   described = [describe(wave) for wave in waves]
-  rows = [(x, y) for x, y in zip(described, labels, strict=True) if x is not None]
+  rows = [
+    (x, y) for x, y in zip(described, labels, strict=True) if x is not None
+  ]
   x = np.stack([row for row, _ in rows])
   materials = tuple(sorted(set(labels)))
   index = np.array([materials.index(label) for _, label in rows])

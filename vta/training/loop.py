@@ -127,6 +127,8 @@ def train(
       pending = (step, metrics)
       step += 1
       log.advance()
+    if pending is not None:
+      log.log(*pending)
   finally:
     checkpoints.close()
     log.close()

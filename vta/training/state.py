@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Key, PyTree
 
 from vta.training import optimizer as optimizers
 from vta.training import randomness
@@ -52,13 +52,14 @@ class TrainState:
   """Everything that a run carries from one step to the next.
 
   Attributes:
-    step: updates done so far, of all phases together.
+    step: updates done so far, of all phases together; an int32 scalar (not
+      annotated as one, since Orbax rebuilds the tree with None in its leaves).
     params: group name -> parameters, float32.
     optimizer: group name -> that group's optimizer state.
     ema: moving average of the groups that a release holds.
   """
 
-  step: Int[Array, ""]
+  step: Any
   params: Params
   optimizer: Mapping[str, PyTree]
   ema: Params
@@ -105,7 +106,7 @@ def make_step(
       )
     metrics = {
       f"{phase.group}/loss": value,
-      f"{phase.group}/gradient_norm": optax.global_norm(grads),
+      f"{phase.group}/gradient_norm": optax.tree.norm(grads),
       **{f"{phase.group}/{name}": v for name, v in metrics.items()},
     }
     state = TrainState(

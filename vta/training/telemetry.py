@@ -15,6 +15,9 @@ import jax
 import ml_collections
 import tensorboardX
 import tqdm
+from jaxtyping import Array, Float
+
+Scalar = float | Float[Array, ""]
 
 
 class Telemetry:
@@ -28,15 +31,18 @@ class Telemetry:
     )
     self._last = (start, time.monotonic())
 
-  def log(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Records metrics of `step`; raises FloatingPointError if one is NaN."""
+  def log(self, step: int, metrics: Mapping[str, Scalar]) -> None:
+    """Records metrics of `step`; raises FloatingPointError unless finite."""
     row = {name: float(value) for name, value in metrics.items()}
     self._file.write(json.dumps({"step": step, **row}) + "\n")
     self._file.flush()
     for name, value in row.items():
       self._board.add_scalar(name, value, step)
-      if not math.isfinite(value):
-        raise FloatingPointError(f"{name} is {value} at step {step}")
+    broken = [name for name, value in row.items() if not math.isfinite(value)]
+    if broken:
+      raise FloatingPointError(
+        f"not finite at step {step}: {', '.join(broken)}"
+      )
     loss = next((v for k, v in row.items() if k.endswith("loss")), None)
     if loss is not None:
       self._bar.set_postfix(loss=f"{loss:.4f}")

@@ -33,13 +33,13 @@ class CodecTask:
     self._config = config
     self.codec = system.codec(config.codec.to_dict())
     self._critic = None
-    if config.adversarial.start < config.steps:
+    if config.adversarial.start >= 0:
       self._critic = discriminator_lib.Discriminator(
         discriminator_lib.DiscriminatorConfig(
           **system.tuples(config.discriminator.to_dict())
         )
       )
-    start = config.adversarial.start
+    start = config.adversarial.start if self._critic is not None else None
     codec_optimizer = optimizer.adamw(config.optimizer, config.steps)
     self.phases = (
       state.Phase(

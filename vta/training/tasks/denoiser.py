@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Key
 from vta.conditioning import inputs
 from vta.data import pipeline, records
 from vta.diffusion import path, weighting
-from vta.encoders import vocabulary
+from vta.encoders import text, vocabulary
 from vta.interop import release
 from vta.signals import events as events_lib
 from vta.signals import loudness as loudness_lib
@@ -97,17 +97,19 @@ class DenoiserTask:
     return {"validation/loss": float(losses.mean()), **rows}
 
   def release(self, params: state.Params, folder: pathlib.Path) -> None:
-    words = vocabulary.from_records(records.Shards(self._config.data.train))
     release.save(
       folder,
       config=self._preset,
-      parts={
-        "codec": self._codec.parts["codec"],
-        **params["model"],
-        "vocabulary": words.to_arrays(),
-      },
+      parts={"codec": self._codec.parts["codec"], **params["model"]},
       card="# A vta release without a model card yet\n",
     )
+    captions = {
+      caption
+      for record in records.Shards(self._config.data.train)
+      for caption in record.meta["captions"]
+    }
+    encoder = text.TextEncoder.load()
+    vocabulary.Vocabulary.build(captions, encoder).save(folder)
 
   def _example(
     self, record: records.Record, rng: np.random.Generator
@@ -239,9 +241,7 @@ def training_example(
       times=arrays["loudness_times"].astype(np.float64),
       lufs=arrays["loudness"],
     ),
-    events=events_lib.Events(
-      intervals=arrays["events"].astype(np.float64)
-    ),
+    events=events_lib.Events(intervals=arrays["events"].astype(np.float64)),
     objects=objects,
   )
   return {
