@@ -1,4 +1,4 @@
-"""From inputs to waves: guidance, the whole sampling loop, decoding; one jit."""
+"""From inputs to waves: guidance, sampling and decoding in one jit."""
 
 from __future__ import annotations
 
