@@ -27,6 +27,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.ema_maximum = 0.9999
   config.ema_power = 0.75
   config.snr_gamma = 5.0
+  # Share of the codec's posterior deviation in the latents: 1 is a draw, 0 the
+  # mean. A codec that is young has a wide posterior, which is noise to learn.
+  config.posterior = 1.0
 
   config.data = ml_collections.ConfigDict(
     {"train": ("data/train",), "validation": ("data/validation",)}
@@ -104,14 +107,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
   if arg == "starter":
     config.steps = 10_000
-    config.batch_size = 16
+    config.batch_size = 10
+    config.posterior = 0.0
     config.evaluate_every = 500
     config.save_every = 500
     config.log_every = 20
     config.ema_maximum = 0.998
     config.data.train = ("data/yard/latents",)
     config.data.validation = ("data/yard/latents-validation",)
-    config.clip.window = 128
+    config.clip.window = 96
     config.conditioner.vector_width = 128
     config.conditioner.frames.update(
       {"widths": (32, 64, 128, 256), "features": 256}
@@ -119,12 +123,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.denoiser.update(
       {
         "width": 256,
-        "depth": 6,
+        "depth": 4,
         "heads": 4,
         "cross_heads": 2,
         "condition_width": 256,
         "remat": "none",
-        "unroll": 6,
+        "unroll": 4,
         "dtype": "float32",
       }
     )

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tqdm
 
@@ -84,7 +85,7 @@ def wave_encoder(release: release_lib.Release) -> EncodeWave:
 
   def encode(wave):
     latents = -(-len(wave) // hop)
-    padded = autoencoder.pad_to_hop(wave[None], _BUCKET * hop)
+    padded = autoencoder.pad_to_hop(jnp.asarray(wave)[None], _BUCKET * hop)
     mean, std = posterior(padded)
     return np.asarray(mean[0, :latents]), np.asarray(std[0, :latents])
 

@@ -229,7 +229,7 @@ class Generator:
   def encode(self, wave: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "l c"]:
     """A wave's latents, normalised as the denoiser sees them."""
     codec = self.system.codec
-    padded = autoencoder.pad_to_hop(wave[None], codec.config.hop)
+    padded = autoencoder.pad_to_hop(jnp.asarray(wave)[None], codec.config.hop)
     posterior = codec.apply(
       {"params": self._params["codec"]}, padded, method="encode"
     )
@@ -260,7 +260,7 @@ class Generator:
 
 
 def _through(codec, params, wave):
-  padded = autoencoder.pad_to_hop(wave[None], codec.config.hop)
+  padded = autoencoder.pad_to_hop(jnp.asarray(wave)[None], codec.config.hop)
   return np.asarray(_reconstruct(codec, params, padded))[0, : len(wave)]
 
 

@@ -125,7 +125,7 @@ class DenoiserTask:
     count = len(batch["asked"])
     time = weighting.stratified_times(times, count)
     keep = batch["asked"] & draw_keep(drops, count, self._config.drop)
-    clean = _draw(batch, posterior)
+    clean = self._draw(batch, posterior)
     error = self._error(params["model"], batch, clean, time, keep, noise)
     weights = weighting.min_snr(time, gamma=self._config.snr_gamma)
     weights = weights / jnp.mean(weights)
@@ -148,12 +148,18 @@ class DenoiserTask:
     valid = batch["valid"]
     return jnp.sum(squared * valid, axis=1) / jnp.sum(valid, axis=1)
 
+  def _draw(self, batch: Any, key: Key[Array, ""]) -> Float[Array, "b t c"]:
+    """Latents drawn anew from the codec's posterior at every visit."""
+    noise = jax.random.normal(key, batch["latent_mean"].shape)
+    deviation = self._config.posterior * batch["latent_std"]
+    return batch["latent_mean"] + deviation * noise
+
   def _bucketed_loss(
     self, params: Any, batch: Any, index: Array
   ) -> Float[Array, "k"]:
     key = randomness.stream(0, "validation", index)
     noise, posterior = jax.random.split(key)
-    clean = _draw(batch, posterior)
+    clean = self._draw(batch, posterior)
     middles = (jnp.arange(BUCKETS) + 0.5) / BUCKETS
 
     def at(middle):
@@ -180,12 +186,6 @@ def draw_keep(
   only_frames = jnp.array([[name == "frames" for name in inputs.NAMES]])
   keep = jnp.where(draw < drop.all + drop.all_but_frames, only_frames, keep)
   return keep & (draw >= drop.all)
-
-
-def _draw(batch: Any, key: Key[Array, ""]) -> Float[Array, "b t c"]:
-  """Latents drawn anew from the codec's posterior at every visit."""
-  noise = jax.random.normal(key, batch["latent_mean"].shape)
-  return batch["latent_mean"] + batch["latent_std"] * noise
 
 
 def training_example(

@@ -1,0 +1,206 @@
+"""Generation end to end on random weights: lengths, seeds, batches, files."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny_release
+from scipy.io import wavfile
+
+from vta import cli
+from vta.inference import generator as generator_lib
+from vta.media import read, write
+from vta.signals import cues, events, loudness, masks, objects
+
+RATE = 44_100
+
+
+@pytest.fixture(scope="module")
+def generator():
+  return generator_lib.Generator(tiny_release.folder())
+
+
+@pytest.fixture(scope="module")
+def frames(generator):
+  rng = np.random.default_rng(0)
+  times = generator.frame_times(3.0)
+  report = read.FrameReport(
+    duration=3.0, fps=15.0, decoded=45, duplicated=0, missing=0
+  )
+  images = rng.integers(0, 255, (len(times), 16, 16, 3), np.uint8)
+  return read.Frames(times=times, images=images, report=report)
+
+
+def everything():
+  """A track that asks for all there is."""
+  times = np.array([0.0, 3.0])
+  box = masks.Box(times=np.zeros(1), corners=np.array([[0.0, 0.0, 0.5, 1.0]]))
+  return cues.Track(
+    text="a wooden ball",
+    negative_text="rain",
+    events=events.Events(intervals=np.array([[0.5, 0.8]])),
+    loudness=loudness.Loudness(
+      times=times, lufs=np.array([[-20.0, -30.0], [-40.0, -30.0]])
+    ),
+    masks=masks.Masks(regions=(box,)),
+    objects=objects.Objects(
+      labels=("ball",), times=times, probability=np.array([[1.0], [0.2]])
+    ),
+  )
+
+
+def job(frames, track=None, *, seed=0, duration=3.0):
+  return generator_lib.Job(
+    duration=duration, frames=frames, track=track or cues.Track(), seed=seed
+  )
+
+
+def generate(generator, *jobs, **changes):
+  settings = generator_lib.Settings(
+    **{
+      "steps": 3,
+      "solver": "dpm",
+      "guidance": (2.0,),
+      **changes,
+    }
+  )
+  return generator.generate(list(jobs), settings)
+
+
+@pytest.mark.parametrize("duration", [1.0, 2.345, 7.0])
+def test_the_length_is_exact(generator, duration):
+  (wave,) = generate(generator, job(None, duration=duration))
+  assert wave.shape == (round(duration * RATE), 2)
+  assert np.isfinite(wave).all()
+  assert np.ptp(wave) > 0
+
+
+def test_a_clip_alone_or_among_others_is_the_same(generator, frames):
+  jobs = [
+    job(frames, everything(), seed=1),
+    job(None, seed=2),
+    job(frames, seed=3),
+  ]
+  together = generate(generator, *jobs, solver="dpm-sde")
+  for one, wave in zip(jobs, together, strict=True):
+    (alone,) = generate(generator, one, solver="dpm-sde")
+    np.testing.assert_allclose(alone, wave, atol=1e-4 * np.abs(wave).max())
+
+
+def test_seeds_and_solvers_differ(generator, frames):
+  waves = [
+    *generate(generator, job(frames, seed=1), job(frames, seed=2)),
+    *generate(generator, job(frames, seed=1), solver="ddim"),
+    *generate(generator, job(frames, seed=1), guidance=(1.0,)),
+    *generate(generator, job(frames, seed=1), steps=4),
+  ]
+  for i, one in enumerate(waves):
+    for two in waves[i + 1 :]:
+      assert np.abs(one - two).max() > 1e-3 * np.abs(one).max()
+
+
+@pytest.mark.parametrize(
+  "field",
+  ["text", "negative_text", "events", "loudness", "masks", "objects"],
+)
+def test_every_condition_changes_the_sound(generator, frames, field):
+  whole = everything()
+  without = cues.Track(
+    **{
+      name: getattr(whole, name)
+      for name in (
+        "text",
+        "negative_text",
+        "events",
+        "loudness",
+        "masks",
+        "objects",
+      )
+      if name != field
+    }
+  )
+  one, two = generate(generator, job(frames, whole), job(frames, without))
+  assert np.abs(one - two).max() > 1e-4 * np.abs(one).max()
+
+
+def test_an_off_screen_track_does_not_follow_the_picture(generator, frames):
+  track = cues.Track(on_screen=False)
+  one, two = generate(generator, job(frames, track), job(None, track))
+  np.testing.assert_allclose(one, two, atol=1e-5 * np.abs(one).max())
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+  path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+  rng = np.random.default_rng(0)
+  write.write_video(
+    path, rng.integers(0, 255, (50, 48, 64, 3), np.uint8), rate=25
+  )
+  return path
+
+
+def run(*arguments) -> int:
+  release = str(tiny_release.folder())
+  return cli.main(["generate", *map(str, arguments), "--checkpoint", release])
+
+
+def test_files_of_a_run(clip, tmp_path, capsys):
+  reference = tmp_path / "reference.wav"
+  tone = 0.3 * np.sin(np.arange(30_000) / 9.0)
+  write.write_wave(reference, np.stack([tone, tone], axis=1))
+  sheet = tmp_path / "cues.json"
+  cues.save(
+    sheet,
+    cues.CueSheet(
+      duration=2.0,
+      tracks=(
+        cues.Track(text="a wooden ball", gain_db=-3.0, pan=-0.5),
+        cues.Track(reference=reference, seed=9, on_screen=False),
+      ),
+    ),
+  )
+  out = tmp_path / "scored.mp4"
+  options = ["--cues", sheet, "--stems", "--seed", 4, "--steps", 2]
+  assert run(clip, "--out", out, *options) == 0
+  printed = capsys.readouterr().out
+  assert "50 frames decoded" in printed or "frames decoded" in printed
+
+  wave = read.read_audio(tmp_path / "scored.mp4")
+  assert wave.shape == (2 * RATE, 2)
+  rate, mix = wavfile.read(tmp_path / "scored.wav")
+  assert rate == RATE
+  assert mix.shape == (2 * RATE, 2)
+  assert np.abs(mix).max() <= 10 ** (-1 / 20)
+  stems = [
+    wavfile.read(tmp_path / "scored.stems" / f"track-{i}.wav")[1]
+    for i in (1, 2)
+  ]
+  np.testing.assert_allclose(sum(stems), mix, atol=1e-5)
+  saved = cues.load(tmp_path / "scored.cues.json")
+  assert [track.seed for track in saved.tracks] == [4, 9]
+  assert (tmp_path / "scored.png").read_bytes().startswith(b"\x89PNG")
+
+  again = tmp_path / "again" / "scored.mp4"
+  again.parent.mkdir()
+  assert run(clip, "--out", again, *options) == 0
+  for name in ("scored.mp4", "scored.wav"):
+    one, two = tmp_path / name, again.parent / name
+    assert one.read_bytes() == two.read_bytes(), name
+
+
+def test_words_that_are_far_from_the_captions_are_reported(
+  clip, tmp_path, capsys
+):
+  assert run(clip, "--out", tmp_path / "a.mp4", "--text", "a sitar") == 0
+  printed = capsys.readouterr().out
+  assert "'sitar' is unlike every word of the training captions" in printed
+  assert "'a'" not in printed
+
+
+def test_a_saved_cue_sheet_makes_the_same_sound(clip, tmp_path):
+  assert run(clip, "--out", tmp_path / "a.mp4", "--seed", 11) == 0
+  sheet = tmp_path / "a.cues.json"
+  assert json.loads(sheet.read_text())["tracks"][0]["seed"] == 11
+  assert run(clip, "--out", tmp_path / "b.mp4", "--cues", sheet) == 0
+  one, two = (wavfile.read(tmp_path / f"{n}.wav")[1] for n in "ab")
+  np.testing.assert_array_equal(one, two)

@@ -1,0 +1,81 @@
+"""A release with random weights: the real code path at a size for tests."""
+
+import functools
+import pathlib
+import tempfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vta.encoders import vocabulary
+from vta.interop import release
+from vta.training import system
+
+CONFIG = {
+  "preset": "foley",
+  "codec": {
+    "latents": 8,
+    "width": 8,
+    "multiples": (1, 1),
+    "strides": (4, 4),
+    "bands": 128,
+    "compand": 0.5,
+    "residual_scale": 0.1,
+  },
+  "latent_mean": [0.1] * 8,
+  "latent_std": [2.0] * 8,
+  "conditioner": {
+    "vector_width": 8,
+    "frames": {"widths": (4, 4, 4), "features": 8, "taps": 3},
+  },
+  "denoiser": {
+    "latents": 8,
+    "width": 16,
+    "depth": 1,
+    "heads": 1,
+    "cross_heads": 1,
+    "condition_width": 8,
+  },
+  "clip": {
+    "frame_rate": 15.0,
+    "frame_size": 16,
+    "text_width": 384,
+    "text_tokens": 32,
+    "window": 32,
+  },
+  "guidance": {
+    "groups": (
+      ("frames", "text", "reference", "loudness", "events", "objects"),
+    ),
+    "scales": (2.0,),
+    "steps": 3,
+    "solver": "dpm",
+  },
+}
+
+
+@functools.cache
+def folder() -> pathlib.Path:
+  """Writes the release once per process."""
+  made = system.System.build(CONFIG)
+  params = made.init(jax.random.key(0))
+  wave = jnp.zeros((1, made.codec.config.hop, 2))
+  codec = made.codec.init(jax.random.key(1), wave, jax.random.key(2))["params"]
+  # Zero-initialised layers would hide that a condition has no effect.
+
+  def noisy(x):
+    return x + 0.2 * jax.random.normal(jax.random.key(x.size), x.shape)
+
+  path = pathlib.Path(tempfile.mkdtemp(prefix="vta-tiny-"))
+  release.save(
+    path,
+    config=CONFIG,
+    parts={"codec": codec, **jax.tree.map(noisy, params)},
+    card="# Random weights, for tests\n",
+  )
+  rng = np.random.default_rng(0)
+  vectors = rng.normal(size=(2, 384)).astype(np.float32)
+  vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+  vocabulary.Vocabulary(words=("ball", "wood"), vectors=vectors).save(path)
+  return path
