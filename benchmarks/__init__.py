@@ -1,0 +1,1 @@
+"""Speed and memory, shown by commands: `python -m benchmarks.<name>`."""
