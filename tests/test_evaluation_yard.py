@@ -1,4 +1,4 @@
-"""The suite against oracles: true sound scores at the limit, wrong sound low."""
+"""The yard suite against oracles: true sound scores high, wrong sound low."""
 
 import types
 
