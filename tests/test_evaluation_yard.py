@@ -1,24 +1,20 @@
 """The yard suite against oracles: true sound scores high, wrong sound low."""
 
-import types
-
 import numpy as np
 import pytest
+import tiny_release
 
 from vta.data.yard import sound, stage
 from vta.evaluation import material, yard
+from vta.inference import generator
 
 
 class Oracle(yard.YardSuite):
   """A suite whose generator hands back what `answer` makes of a clip."""
 
   def __init__(self, answer):
-    system = types.SimpleNamespace(frame_size=16, frame_rate=15.0)
-    times = np.arange(75) / 15.0
-    generator = types.SimpleNamespace(
-      system=system, frame_times=lambda duration: times
-    )
-    super().__init__(generator, None, clips=4, seed=0)
+    made = generator.Generator(tiny_release.folder())
+    super().__init__(made, made.settings, clips=4, seed=0)
     self._answer = answer
 
   def _generate(self, clips, track, *, pictures=True):

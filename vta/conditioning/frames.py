@@ -54,18 +54,26 @@ class FrameEncoder(nn.Module):
       side = 4 if i == 0 else 2
       x = rearrange(x, "b f (h i) (w j) c -> b f h w (i j c)", i=side, j=side)
       x = nn.Dense(width, name=f"merge_{i}")(x)
-      x = nn.silu(nn.LayerNorm(name=f"norm_{i}")(x))
+      x = nn.silu(_normalise(x))
     # Flattened, not pooled: where in the picture it happens is the pan.
     x = rearrange(x, "b f h w c -> b f (h w c)")
     x = nn.Dense(self.config.features, name="project")(x)
     half = self.config.taps // 2
     for i in range(2):
-      y = nn.LayerNorm(name=f"temporal_norm_{i}")(x)
-      y = jnp.pad(y, ((0, 0), (half, half), (0, 0)), mode="edge")
+      y = jnp.pad(_normalise(x), ((0, 0), (half, half), (0, 0)), mode="edge")
       taps = [y[:, k : k + x.shape[1]] for k in range(self.config.taps)]
       y = jnp.concatenate(taps, axis=-1)
       x = x + nn.silu(nn.Dense(self.config.features, name=f"temporal_{i}")(y))
     return x
+
+
+def _normalise(x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
+  """Layer normalisation without gain and bias.
+
+  With them the encoder collapsed: before the denoiser could use the picture, a
+  negative bias before the SiLU made the features constant, for good.
+  """
+  return nn.standardize(x, axis=-1)
 
 
 def at_latents(

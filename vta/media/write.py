@@ -94,7 +94,7 @@ def check_output(out: str | os.PathLike, *, video: str | os.PathLike) -> None:
   """
   _codec(out)
   if os.path.isdir(out):
-    raise errors.InputError(out, "is a folder")
+    raise errors.InputError(out, "cannot write: Is a directory")
   if (
     os.path.exists(out)
     and os.path.exists(video)
