@@ -4,7 +4,8 @@
 
 `codec.py` alone is the published geometry (156.1M parameters; batch 128 on 8
 A100 for 1M steps in Tri-Ergon); not yet run here at that size.
-`:starter` is 6M parameters behind a lapped transform, for two CPU cores.
+`:starter` is 6.8M parameters behind a lapped transform, for two CPU cores; the
+shipped one stopped at 1,700 steps (validation loss 2.85; 9.12 untrained).
 """
 
 import ml_collections

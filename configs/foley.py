@@ -3,7 +3,8 @@
   python -m vta train --config configs/foley.py:starter --workdir runs/foley
 
 `foley.py` alone is the 24-block denoiser (1.06B parameters); not yet run.
-`:starter` is 8M parameters, trained on the yard on two CPU cores.
+`:starter` is 7.2M parameters, for two CPU cores; it has not run to its end yet.
+What was trained so far, and what it reaches: vta/starter/README.md.
 """
 
 import ml_collections

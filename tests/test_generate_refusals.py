@@ -195,7 +195,7 @@ def test_options(tmp_path, clip, capfd, options, said):
   "out", ["no/such/folder/out.mp4", "out.avi", "out", "."]
 )
 def test_outputs(tmp_path, clip, capfd, out):
-  attempt(capfd, tmp_path, clip, out=out)
+  assert str(tmp_path / out) in attempt(capfd, tmp_path, clip, out=out)
 
 
 def test_the_input_is_not_overwritten(clip, tmp_path, capfd):

@@ -163,7 +163,8 @@ def test_files_of_a_run(clip, tmp_path, capsys):
   options = ["--cues", sheet, "--stems", "--seed", 4, "--steps", 2]
   assert run(clip, "--out", out, *options) == 0
   printed = capsys.readouterr().out
-  assert "50 frames decoded" in printed or "frames decoded" in printed
+  assert "2.000 s at 25.000 fps" in printed
+  assert "0 missing" in printed
 
   wave = read.read_audio(tmp_path / "scored.mp4")
   assert wave.shape == (2 * RATE, 2)
