@@ -249,7 +249,7 @@ def test_recordings_take_the_place_of_synthesis():
     for s in _scenes(9, 60)
     if len(s.sources) == 1 and s.sources[0].thing == "stick"
   )
-  heard = yard.render_sound(staged, recordings={"stick": [recording]})
+  heard = yard.render_sound(staged, recordings={("stick", None): [recording]})
   mono = recording.mean(axis=-1)
   for contact in staged.sources[0].contacts:
     at = round(contact * RATE)

@@ -58,11 +58,12 @@ def run(args: argparse.Namespace) -> int:
     write.write_video(video, images, rate=_RATE)
     track = cues.Track()
     if name == "cue-sheet":
+      heard = sound.render_sound(scene)
       words = captions(scene, rng=np.random.default_rng(0), count=1)
       track = cues.Track(
         text=words[0],
-        events=truth.events(scene),
-        loudness=truth.loudness(sound.render_sound(scene)),
+        events=truth.events(heard),
+        loudness=truth.loudness(heard),
       )
       print(f"{name}: {words[0]!r}, with its events and loudness")
     generate.score_file(

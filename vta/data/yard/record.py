@@ -14,6 +14,7 @@ from jaxtyping import Float, Int16, UInt8
 
 from vta.data import records
 from vta.data.yard import picture, scene, sound, stage, truth
+from vta.data.yard import recordings as recordings_lib
 from vta.data.yard.captions import captions, held_out_captions
 from vta.signals import loudness as loudness_lib
 from vta.signals import masks as masks_lib
@@ -53,6 +54,7 @@ def record(
   *,
   heard: Sequence[int] | None = None,
   pictures: bool = True,
+  recordings: recordings_lib.Library = recordings_lib.NONE,
 ) -> records.Record:
   """Renders a scene.
 
@@ -61,8 +63,12 @@ def record(
     heard: indices of the sources that the record is of, under a mask of their
       boxes; None is all of them and no mask (`draw_heard` draws it).
     pictures: whether to render frames and mask, which the codec never sees.
+    recordings: in place of synthesis, for the things that it has; `meta` lists
+      those that may be heard.
   """
-  rendered = sound.render_sound(staged)
+  rendered = sound.render_sound(
+    staged, recordings=recordings_lib.waves(recordings, staged.split)
+  )
   wave = rendered.wave
   if heard is not None:
     wave = rendered.stems[list(heard)].sum(axis=0)
@@ -73,7 +79,7 @@ def record(
     "wave": _int16(wave),
     "loudness": loudness.lufs.astype(np.float32),
     "loudness_times": loudness.times.astype(np.float32),
-    "events": truth.events(staged, heard).intervals.astype(np.float32),
+    "events": truth.events(rendered, heard).intervals.astype(np.float32),
     "frame_times": times.astype(np.float32),
     "object_probability": objects.resample(times).probability.astype(
       np.float16
@@ -87,6 +93,7 @@ def record(
       arrays["mask"] = _mask(staged, heard, times)
   words = _rng(staged, _WORDS)
   kind = "" if heard is None else "-masked"
+  chosen = range(len(staged.sources)) if heard is None else heard
   meta = {
     "id": f"yard-{staged.split}-{staged.seed}-{staged.index}{kind}",
     "duration": staged.duration,
@@ -96,10 +103,10 @@ def record(
     "split": staged.split,
     "seed": staged.seed,
     "index": staged.index,
-    "sources": [
-      _describe(staged, i, loudness.times)
-      for i in (range(len(staged.sources)) if heard is None else heard)
-    ],
+    "sources": [_describe(staged, i, loudness.times) for i in chosen],
+    "recordings": recordings_lib.credits(
+      recordings, staged.split, [staged.sources[i] for i in chosen]
+    ),
   }
   return records.Record(arrays=arrays, meta=meta)
 

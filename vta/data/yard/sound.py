@@ -20,7 +20,9 @@ PEAK = 0.9
 SOUND_SPEED = 343.0
 _CONTROL_RATE = 100.0  # of the gain and pitch curves, Hz
 
-Recordings = Mapping[str, Sequence[Float[np.ndarray, "t c"]]]
+# By thing and material; a material of None fits all that the thing may be of.
+# No two recordings need be of one length, so their axes have no names.
+Recordings = Mapping[tuple[str, str | None], Sequence[Float[np.ndarray, "_ _"]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,14 +50,19 @@ def render_sound(
 
   Args:
     rate: samples per second.
-    recordings: recorded sounds [T, C] at `rate` by thing, instead of synthesis
-      for the things it names: one at each contact, or looped while it lasts.
+    recordings: recorded sounds [T, C] at `rate` by thing and material, instead
+      of synthesis for those it names: one at each contact, or looped while it
+      lasts.
   """
   recordings = recordings or {}
   samples = round(staged.duration * rate)
   stems = np.zeros((len(staged.sources), samples, 2), np.float32)
   for stem, source in zip(stems, staged.sources, strict=True):
-    recorded = recordings.get(source.thing)
+    recorded = [
+      wave
+      for material in dict.fromkeys((source.material, None))
+      for wave in recordings.get((source.thing, material), ())
+    ]
     for start, wave in contact_sounds(source, rate=rate, recorded=recorded):
       wave = wave[: samples - start]
       # Both channels; panned below.
@@ -104,8 +111,8 @@ def contact_sounds(
   source: scene.Source,
   *,
   rate: int,
-  recorded: Sequence[Float[np.ndarray, "t c"]] | None = None,
-) -> list[tuple[int, Float[np.ndarray, " t"]]]:
+  recorded: Sequence[Float[np.ndarray, "_ _"]] | None = None,
+) -> list[tuple[int, Float[np.ndarray, " _"]]]:
   """The mono sound of each contact and the sample at which it starts."""
   # A saw's contacts only start its strokes.
   if source.thing == "sawing" or not len(source.contacts):
@@ -222,8 +229,8 @@ def lasting_sounds(
   *,
   duration: float,
   rate: int,
-  recorded: Sequence[Float[np.ndarray, "t c"]] | None = None,
-) -> list[tuple[int, Float[np.ndarray, "t 2"]]]:
+  recorded: Sequence[Float[np.ndarray, "_ _"]] | None = None,
+) -> list[tuple[int, Float[np.ndarray, "_ 2"]]]:
   """The sound of each interval, faded at its ends, and its first sample.
 
   It is not faded where the clip (of `duration` seconds) cuts it off.

@@ -19,9 +19,6 @@ from vta.signals import objects as objects_lib
 from vta.signals import timing
 
 KEYFRAME_RATE = 15.0
-_AUDIBLE = 0.01  # of a sound's peak: -40 dB
-_LONGEST_RING = 0.5  # seconds after a contact; a bell rings on unmarked
-_FRAME = 0.005
 
 
 def _chosen(staged, sources):
@@ -30,37 +27,19 @@ def _chosen(staged, sources):
 
 
 def events(
-  staged: scene.Scene, sources: Sequence[int] | None = None
+  heard: sound.SceneSound, sources: Sequence[int] | None = None
 ) -> events_lib.Events:
-  """When something is heard.
+  """When something is heard: some stem, as loud as it is in the mix.
 
-  From each contact until its sound is 40 dB below its peak, at most half a
-  second; and the audible part of each lasting sound. What touches is merged.
+  Above -40 dB of full scale in frames of 10 ms (`events_lib.from_wave`), stem
+  by stem, so that the events of tracks merge to those of the scene.
   """
-  spans = []
-  for source in _chosen(staged, sources):
-    rate = timing.SAMPLE_RATE
-    for start, wave in sound.contact_sounds(source, rate=rate):
-      _, end = _audible(wave, rate)
-      spans.append((start / rate, start / rate + min(end, _LONGEST_RING)))
-    for start, wave in sound.lasting_sounds(
-      source, duration=staged.duration, rate=rate
-    ):
-      begin, end = _audible(np.abs(wave).max(axis=-1), rate)
-      spans.append((start / rate + begin, start / rate + end))
-  intervals = np.array(spans, np.float64).reshape(-1, 2)
-  return events_lib.merged(
-    np.minimum(intervals, staged.duration), gap=events_lib.MERGE_GAP
-  )
-
-
-def _audible(wave, rate):
-  """First and last moment above -40 dB of the peak, in steps of 5 ms."""
-  frame = int(_FRAME * rate)
-  edges = np.arange(0, len(wave), frame)
-  peaks = np.maximum.reduceat(np.abs(wave), edges)
-  loud = np.flatnonzero(peaks > _AUDIBLE * peaks.max())
-  return loud[0] * frame / rate, (loud[-1] + 1) * frame / rate
+  chosen = range(len(heard.stems)) if sources is None else sources
+  intervals = [np.zeros((0, 2))]
+  for i in chosen:
+    found = events_lib.from_wave(heard.stems[i], rate=heard.rate)
+    intervals.append(found.intervals)
+  return events_lib.merged(np.concatenate(intervals), gap=events_lib.MERGE_GAP)
 
 
 def onsets(
