@@ -4,8 +4,13 @@
 
 `codec.py` alone is the published geometry (156.1M parameters; batch 128 on 8
 A100 for 1M steps in Tri-Ergon); not yet run here at that size.
-`:starter` is 6.8M parameters behind a lapped transform, for two CPU cores; the
-shipped one stopped at 1,700 steps (validation loss 2.85; 9.12 untrained).
+`:starter` is 8.4M parameters behind a lapped transform, for two CPU cores, some
+ten minutes; its levels start at their principal components. The shipped one
+went on for 1,020 steps with the decoder alone:
+
+  python -m vta train --config configs/codec.py:starter --workdir runs/more \\
+      --set init_from=runs/codec/release --set optimizer.learning_rate=3e-4 \\
+      --set "frozen=('encoder','levels_in')" --set steps=1000
 """
 
 import ml_collections
@@ -22,6 +27,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.batch_size = 128
   config.crop = 65_536
   config.init_from = ""
+  # Parts of the codec that keep their parameters. With ("encoder", "levels_in")
+  # the decoder trains on, and latents that are already made stay valid.
+  config.frozen = ()
   config.evaluate_every = 10_000
   config.save_every = 10_000
   config.log_every = 100
@@ -42,14 +50,20 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
       "multiples": (1, 2, 4, 8, 16),
       "strides": (2, 4, 4, 8, 8),
       "dilations": (1, 3, 9),
-      "bands": 1,
-      "compand": 1.0,
+      "groups": (),
+      "edge": 7,
       "residual_scale": 1.0,
     }
   )
   # papers.md 3.8; the paper prints a KL weight of 1e-1, its code base 1e-4.
   config.weights = ml_collections.ConfigDict(
-    {"spectral": 1.0, "kl": 1e-4, "adversarial": 0.1, "matching": 5.0}
+    {
+      "spectral": 1.0,
+      "level": 0.0,
+      "kl": 1e-4,
+      "adversarial": 0.1,
+      "matching": 5.0,
+    }
   )
   config.spectral = ml_collections.ConfigDict(
     {"ffts": (2048, 1024, 512, 256, 128, 64, 32), "a_weighting": True}
@@ -77,29 +91,32 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.discriminator_optimizer.learning_rate = 3e-4
 
   if arg == "starter":
-    config.steps = 8_000
-    config.batch_size = 12
+    config.steps = 1_500
+    config.batch_size = 8
     config.crop = 20 * 2048
     config.evaluate_every = 500
     config.save_every = 500
     config.log_every = 20
     config.ema_maximum = 0.998
-    config.data.train = ("data/yard/sound",)
-    config.data.validation = ("data/yard/sound-validation",)
+    config.data.train = ("data/yard/train",)
+    config.data.validation = ("data/yard/validation",)
     config.codec.update(
       {
-        "multiples": (2, 3),
-        "strides": (4, 4),
-        "bands": 128,
-        "compand": 0.5,
+        "latents": 32,
+        "width": 256,
+        "multiples": (2,),
+        "strides": (4,),
+        "groups": ((24, 4), (16, 8), (18, 16)),
+        "edge": 3,
         "residual_scale": 0.1,
       }
     )
+    config.weights.update({"level": 10.0, "kl": 1e-5})
     config.spectral.update({"ffts": (2048, 512, 128), "a_weighting": False})
     config.adversarial.start = -1
     config.optimizer.update(
       {
-        "learning_rate": 1e-3,
+        "learning_rate": 4e-4,
         "b1": 0.9,
         "clip_norm": 1.0,
         "warmup": 0.99,

@@ -4,7 +4,9 @@
       --codec runs/codec/release --out data/yard/latents
 
 Waves become the codec's posterior, captions and object labels the text
-encoder's features. Shards appear whole or not at all; an interrupted run goes
+encoder's features. With `--tower efficientnet-lite0` the frames gain that
+tower's features, of the picture as the record's mask shows it: what the mask
+hides cannot sound. Shards appear whole or not at all; an interrupted run goes
 on with the same command at the first one that is missing.
 """
 
@@ -22,6 +24,7 @@ import tqdm
 
 from vta import errors
 from vta.data import records
+from vta.encoders import picture as picture_lib
 from vta.encoders import text as text_lib
 from vta.interop import release as release_lib
 from vta.models import autoencoder
@@ -40,6 +43,7 @@ def encode_records(
   encode_wave: EncodeWave,
   texts: text_lib.TextEncoder,
   captions: int,
+  tower: picture_lib.PictureEncoder | None = None,
 ) -> Iterator[records.Record]:
   """The latent records of wave records; keeps `captions` captions of each.
 
@@ -51,11 +55,14 @@ def encode_records(
     for record in source
     for text in (*record.meta["captions"][:captions], *record.meta["objects"])
   }
-  features = texts.encode(sorted(words))
+  worded = texts.encode(sorted(words))
   row = {text: i for i, text in enumerate(sorted(words))}
   for record in source:
     arrays = dict(record.arrays)
     mean, std = encode_wave(arrays.pop("wave").astype(np.float32) / 32768.0)
+    if tower is not None:
+      features = tower.encode(arrays["frames"], record.mask)
+      arrays["frame_features"] = features.astype(np.float16)
     kept = list(record.meta["captions"])[:captions]
     said = [row[caption] for caption in kept]
     shown = [row[label] for label in record.meta["objects"]]
@@ -64,9 +71,9 @@ def encode_records(
         **arrays,
         "latent_mean": mean.astype(np.float16),
         "latent_std": std.astype(np.float16),
-        "text_tokens": features.tokens[said].astype(np.float16),
-        "text_mask": features.mask[said],
-        "object_vectors": features.pooled[shown].astype(np.float16),
+        "text_tokens": worded.tokens[said].astype(np.float16),
+        "text_mask": worded.mask[said],
+        "object_vectors": worded.pooled[shown].astype(np.float16),
       },
       meta={**record.meta, "captions": kept},
     )
@@ -101,12 +108,14 @@ def main() -> int:
   parser.add_argument("--codec", type=pathlib.Path, required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
   parser.add_argument("--captions", type=int, default=4)
+  parser.add_argument("--tower", choices=("efficientnet-lite0",))
   args = parser.parse_args()
   release = release_lib.load(args.codec)
   rate = timing.SAMPLE_RATE / system.codec(release.config["codec"]).config.hop
   print(f"latents at {rate:.2f} Hz")
   encode_wave = wave_encoder(release)
   texts = text_lib.TextEncoder.load()
+  tower = picture_lib.PictureEncoder.load() if args.tower else None
   shards = sorted(args.records.glob("*.array_record"))
   if not shards:
     raise errors.InputError(args.records, "holds no *.array_record shard")
@@ -118,6 +127,7 @@ def main() -> int:
       encode_wave=encode_wave,
       texts=texts,
       captions=args.captions,
+      tower=tower,
     )
     records.write_shards(
       args.out, encoded, shard_size=sys.maxsize, first=number

@@ -10,7 +10,7 @@ from vta import errors
 from vta.data import records
 
 SIZES = {"t": 50, "l": 7, "c": 4, "f": 5, "h": 16, "w": 16, "w/8": 2}
-SIZES |= {"n": 6, "k": 3, "o": 2, "d": 8, "p": 3, "s": 9}
+SIZES |= {"n": 6, "k": 3, "o": 2, "d": 8, "p": 3, "s": 9, "e": 10}
 
 
 def example(seed: int, **sizes: int) -> records.Record:

@@ -123,6 +123,22 @@ def test_every_condition_changes_the_sound(generator, frames, field):
   assert np.abs(one - two).max() > 1e-4 * np.abs(one).max()
 
 
+def test_guidance_exaggerates_its_groups_and_nothing_else(generator, frames):
+  whole = everything()
+  drawn = cues.Track(events=whole.events, loudness=whole.loudness)
+  one, two = (
+    generate(generator, job(None, drawn), guidance=(scale,))[0]
+    for scale in (1.0, 8.0)
+  )
+  np.testing.assert_allclose(one, two, atol=1e-4 * np.abs(one).max())
+  said = cues.Track(text=whole.text, loudness=whole.loudness)
+  one, two = (
+    generate(generator, job(None, said), guidance=(scale,))[0]
+    for scale in (1.0, 8.0)
+  )
+  assert np.abs(one - two).max() > 1e-3 * np.abs(one).max()
+
+
 def test_an_off_screen_track_does_not_follow_the_picture(generator, frames):
   track = cues.Track(on_screen=False)
   one, two = generate(generator, job(frames, track), job(None, track))

@@ -46,6 +46,21 @@ def test_a_gain_is_the_error_that_pyloudnorm_hears():
   np.testing.assert_allclose(ours.correlation, 1.0, atol=1e-6)
 
 
+def test_integrated_loudness_is_pyloudnorms():
+  rng = np.random.default_rng(3)
+  # Loud, 30 LU below (the relative gate), silent (the absolute gate).
+  gain = np.repeat([0.3, 0.01, 0.0, 0.2], RATE)[: int(3.7 * RATE)]
+  wave = (
+    gain[:, None] * rng.normal(size=(len(gain), 2)) * [[0.5, 0.1]]
+  ).astype(np.float32)
+  heard = pyloudnorm.Meter(RATE).integrated_loudness(wave.astype(np.float64))
+  assert loudness.integrated(wave) == pytest.approx(heard, abs=1e-3)
+  ungated = np.mean(np.square(signal.k_weight(wave, rate=RATE)).sum(axis=1))
+  assert heard > -0.691 + 10 * np.log10(ungated) + 1.0
+  assert loudness.integrated(np.zeros_like(wave)) == -np.inf
+  assert loudness.integrated(wave[:100]) == -np.inf
+
+
 def test_error_grows_with_the_damage():
   wave = _noise()
   truth = signal.momentary(wave)

@@ -9,15 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.fft
+import scipy.linalg
 import torch
 from flax import traverse_util
 
-from vta.models import mdct, snake
+from vta.models import levels, mdct, snake
 from vta.models.autoencoder import (
   Autoencoder,
   AutoencoderConfig,
   Posterior,
   pad_to_hop,
+  start_levels,
 )
 from vta.models.convolution import Upsample
 
@@ -173,19 +175,89 @@ def test_mdct_is_the_textbook_one_between_the_ends():
   np.testing.assert_allclose(alone, want, atol=1e-5)
 
 
-@pytest.mark.parametrize("power", [0.5, 0.7])
-def test_compand_inverts_with_finite_slopes(power):
-  x = jnp.asarray([-3.0, -1e-3, -1e-6, 0.0, 1e-6, 1e-3, 3.0])
-  y = mdct.compress(x, power=power)
-  np.testing.assert_allclose(
-    mdct.expand(y, power=power), x, rtol=1e-4, atol=1e-9
+GROUPS = ((4, 2), (2, 4), (1, 16))  # 32 bands in 7 groups
+
+
+def _stereo(rng, frames=6):
+  """Spectra of a loud left and a quiet right, some groups silent."""
+  spectra = 0.1 * rng.normal(size=(2, frames, 2, 32))
+  spectra[:, :, 1] *= 1e-3
+  spectra[:, 2, :, :8] = 0.0
+  return jnp.asarray(spectra.reshape(2, frames, 64), jnp.float32)
+
+
+def test_levels_and_shape_join_to_the_spectra():
+  spectra = _stereo(np.random.default_rng(6))
+  level, shape = levels.split(spectra, GROUPS)
+  assert level.shape == (2, 6, 14)
+  joined = levels.join(level, shape, GROUPS)
+  # What `join` adds to a shape's power costs as much of a loud group.
+  np.testing.assert_allclose(joined, spectra, rtol=2e-4, atol=1e-5)
+
+
+def test_levels_are_the_groups_rms():
+  spectra = _stereo(np.random.default_rng(7))
+  level, _ = levels.split(spectra, GROUPS)
+  last = np.asarray(spectra).reshape(2, 6, 2, 32)[..., 16:]
+  left, right = np.log(np.sqrt(np.square(last).mean(-1) + 1e-10)).transpose(
+    2, 0, 1
   )
   np.testing.assert_allclose(
-    y[4] / x[4], power * 1e-4 ** (power - 1), rtol=0.01
+    level[..., 6], ((left + right) / 2 + 6.0) / 3.0, rtol=1e-4
   )
-  down = jax.vmap(jax.grad(lambda v: mdct.compress(v, power=power)))(x)
-  up = jax.vmap(jax.grad(lambda v: mdct.expand(v, power=power)))(y)
-  np.testing.assert_allclose(down * up, np.ones(7), rtol=1e-3)
+  np.testing.assert_allclose(level[..., 13], left - right, rtol=1e-4)
+
+
+def test_levels_alone_are_in_charge_of_level():
+  spectra = _stereo(np.random.default_rng(8))
+  level, shape = levels.split(spectra, GROUPS)
+  joined = levels.join(level, 7.0 * shape, GROUPS)
+  np.testing.assert_allclose(joined, spectra, rtol=2e-4, atol=1e-5)
+  louder = levels.join(level.at[..., :7].add(1.0), shape, GROUPS)
+  np.testing.assert_allclose(louder, np.exp(3.0) * joined, rtol=1e-3, atol=1e-6)
+
+
+def test_level_distance_is_in_nepers_and_hears_sides():
+  rng = np.random.default_rng(9)
+  wave = 0.1 * _normal(rng, (2, 32 * 40, 2))
+  double = levels.distance(2.0 * wave, wave, GROUPS)
+  np.testing.assert_allclose(double, np.log(2.0), rtol=1e-3)
+  one = levels.distance(wave * jnp.array([2.0, 1.0]), wave, GROUPS)
+  np.testing.assert_allclose(one, np.log(2.0) / 2, rtol=1e-3)
+
+
+def test_level_distance_hears_a_click_that_lost_its_peak():
+  """Equal mean logarithms: only the pooled cells tell the two apart."""
+  rng = np.random.default_rng(12)
+  noise = rng.normal(size=(1, 16, 32, 2))
+  click, flat = np.full((1, 16, 1, 1), 1e-3), np.full((1, 16, 1, 1), 1e-3)
+  click[:, ::8] *= 10.0**2
+  flat *= 10.0 ** (2 / 8)
+  click, flat = (
+    mdct.inverse_mdct(
+      jnp.asarray((g * noise).transpose(0, 1, 3, 2).reshape(1, 16, 64)),
+      bands=32,
+    )
+    for g in (click, flat)
+  )
+  lost = 0.5 * np.log(np.mean([1e4, *[1.0] * 7]) / 10 ** (4 / 8))
+  fine = (1 / 8 * (2 - 2 / 8) + 7 / 8 * 2 / 8) * np.log(10)
+  np.testing.assert_allclose(
+    levels.distance(flat, click, GROUPS), (fine + 2 * lost) / 3, rtol=0.05
+  )
+
+
+def test_principal_components_are_sklearn_s_to_the_sign():
+  rng = np.random.default_rng(10)
+  rows = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)) + 3.0
+  mean, directions, deviation = levels.principal(rows, 3)
+  centred = rows - rows.mean(axis=0)
+  _, singular, right = scipy.linalg.svd(centred, full_matrices=False)
+  np.testing.assert_allclose(mean, rows.mean(axis=0))
+  np.testing.assert_allclose(deviation, singular[:3] / np.sqrt(499), rtol=1e-6)
+  np.testing.assert_allclose(
+    np.abs(np.sum(directions.T * right[:3], axis=1)), 1.0, rtol=1e-6
+  )
 
 
 def test_posterior_samples_have_its_moments():
@@ -198,21 +270,22 @@ def test_posterior_samples_have_its_moments():
   np.testing.assert_allclose(np.std(sample), std, rtol=0.02)
 
 
+BANDED = AutoencoderConfig(
+  latents=4,
+  width=8,
+  multiples=(2,),
+  strides=(4,),
+  dilations=(1,),
+  groups=GROUPS,
+  residual_scale=0.1,
+)
+
+
 def test_banded_codec_runs_and_learns_from_silence():
-  config = AutoencoderConfig(
-    latents=4,
-    width=8,
-    multiples=(2,),
-    strides=(4,),
-    dilations=(1,),
-    bands=32,
-    compand=0.5,
-    residual_scale=0.1,
-  )
-  codec = Autoencoder(config, dtype=jnp.bfloat16)
+  codec = Autoencoder(BANDED, dtype=jnp.bfloat16)
   rng = np.random.default_rng(5)
   wave = _normal(rng, (2, 300, 2)).at[1].set(0)
-  wave = pad_to_hop(wave, config.hop)
+  wave = pad_to_hop(wave, BANDED.hop)
   assert wave.shape == (2, 384, 2)
   key = jax.random.key(0)
   params = jax.jit(codec.init)(key, wave, key)
@@ -228,6 +301,28 @@ def test_banded_codec_runs_and_learns_from_silence():
     assert leaf.dtype == jnp.float32
     assert np.all(np.isfinite(leaf))
     assert np.any(leaf != 0)
+
+
+def test_a_codec_that_starts_at_the_levels_has_the_envelope():
+  """Before any training: bursts of noise come back as loud, on their side."""
+  rng = np.random.default_rng(11)
+  gain = np.exp(rng.uniform(-7.0, 0.0, (64, 3, 1, 1)))
+  side = np.exp(rng.uniform(-1.0, 1.0, (64, 1, 1, 2)))
+  bursts = gain * side * rng.normal(size=(64, 3, 128, 2))
+  wave = jnp.asarray(bursts.reshape(64, 384, 2), jnp.float32)
+  codec = Autoencoder(BANDED)
+  key = jax.random.key(0)
+  params = jax.jit(codec.init)(key, wave[:1], key)["params"]
+  started = start_levels(params, wave, BANDED)
+  assert jax.tree.structure(started) == jax.tree.structure(params)
+
+  def error(params):
+    posterior = codec.apply({"params": params}, wave, method="encode")
+    made = codec.apply({"params": params}, posterior.mean, method="decode")
+    assert float(jnp.mean(posterior.std)) < 0.06 or params is not started
+    return float(levels.distance(made, wave, GROUPS))
+
+  assert error(started) < 0.55 < 1.5 < error(params)
 
 
 def test_residual_scale_shrinks_the_initial_output():
@@ -246,10 +341,10 @@ def test_residual_scale_shrinks_the_initial_output():
 def test_bad_shapes_are_refused():
   with pytest.raises(ValueError, match="one multiple per stride"):
     AutoencoderConfig(multiples=(1, 2, 3), strides=(4, 4))
-  with pytest.raises(ValueError, match="even"):
-    AutoencoderConfig(bands=7)
-  with pytest.raises(ValueError, match="bands is 1"):
-    AutoencoderConfig(compand=0.5)
+  with pytest.raises(ValueError, match="even, got 7"):
+    AutoencoderConfig(groups=((3, 1), (1, 4)))
+  with pytest.raises(ValueError, match="2 channels, not 1"):
+    AutoencoderConfig(groups=((2, 2),), channels=1)
   codec = Autoencoder(AutoencoderConfig(width=8, multiples=(1,), strides=(4,)))
   with pytest.raises(ValueError, match="no multiple of the hop, 4"):
     codec.init(jax.random.key(0), jnp.zeros((1, 10, 2)), jax.random.key(0))

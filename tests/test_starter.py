@@ -3,23 +3,31 @@
 import numpy as np
 
 from vta.inference import generator, scoring
-from vta.signals import cues
+from vta.signals import cues, events
 
 
 def test_it_is_small_and_has_a_card():
-  files = list(generator.STARTER.iterdir())
-  assert sum(file.stat().st_size for file in files) < 30 * 2**20
+  sizes = {
+    file.stem: file.stat().st_size for file in generator.STARTER.iterdir()
+  }
+  assert sizes["codec"] + sizes["denoiser"] < 30e6
+  assert sum(sizes.values()) < 33e6
   card = (generator.STARTER / "README.md").read_text()
   assert "python -m vta evaluate --suite yard" in card
 
 
-def test_it_scores_a_clip_from_a_prompt():
+def test_it_scores_a_clip_from_a_prompt_and_events():
   made = generator.Generator()
   soundtrack = scoring.score(
     made,
     duration=1.5,
     frames=None,
-    tracks=[cues.Track(text="a metal ball bounces")],
+    tracks=[
+      cues.Track(
+        text="a metal ball bounces",
+        events=events.Events(intervals=np.array([[0.2, 0.6], [0.9, 1.2]])),
+      )
+    ],
     settings=made.settings,
     seed=0,
   )

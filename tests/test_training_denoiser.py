@@ -8,11 +8,12 @@ import pytest
 import tiny_release
 
 from data_prep import encode
+from vta import errors
 from vta.conditioning import inputs
 from vta.data import records
 from vta.data.yard import record as yard_record
 from vta.data.yard import stage
-from vta.encoders import text
+from vta.encoders import picture, text
 from vta.inference import generator
 from vta.interop import release
 from vta.training import configs, loop
@@ -36,6 +37,7 @@ def shards(tmp_path_factory):
     folder / "waves", rendered(), shard_size=3
   )
   codec = release.load(tiny_release.folder())
+  # What reads no tower is not to mind that records know one.
   records.write_shards(
     folder / "latents",
     encode.encode_records(
@@ -43,6 +45,7 @@ def shards(tmp_path_factory):
       encode_wave=encode.wave_encoder(codec),
       texts=text.TextEncoder.load(),
       captions=2,
+      tower=picture.PictureEncoder.load(),
     ),
     shard_size=3,
   )
@@ -52,8 +55,18 @@ def shards(tmp_path_factory):
 @pytest.fixture
 def config(shards):
   """configs/foley.py:starter at the size of the tiny release."""
+  return tiny("starter", shards)
+
+
+@pytest.fixture
+def tower_config(shards):
+  """The same with the tower."""
+  return tiny("starter-tower", shards)
+
+
+def tiny(variant, shards):
   return configs.load(
-    f"{ROOT}/configs/foley.py:starter",
+    f"{ROOT}/configs/foley.py:{variant}",
     [
       f"codec={tiny_release.folder()}",
       f"data.train=('{shards}',)",
@@ -61,6 +74,7 @@ def config(shards):
       "data.validation_batch=1",
       "data.validation_batches=2",
       "batch_size=2",
+      "frames_from=",
       "clip.window=32",
       "conditioner.vector_width=8",
       "conditioner.frames.widths=(4, 4, 4, 4)",
@@ -92,6 +106,22 @@ def test_training_writes_a_release_that_generates(config, tmp_path):
   assert np.isfinite(wave).all()
 
 
+def test_the_frame_encoder_starts_where_a_predictor_s_ended(config, tmp_path):
+  plain = denoiser.DenoiserTask(config).init(jax.random.key(0))["model"]
+  start = jax.tree.map(
+    lambda x: np.full(x.shape, 0.25, np.float32),
+    plain["conditioner"]["frame_encoder"],
+  )
+  release.save(tmp_path, config={}, parts={"frame_encoder": start}, card="")
+  with config.unlocked():
+    config.frames_from = str(tmp_path)
+  made = denoiser.DenoiserTask(config).init(jax.random.key(0))["model"]
+  for leaf in jax.tree.leaves(made["conditioner"].pop("frame_encoder")):
+    np.testing.assert_array_equal(leaf, 0.25)
+  plain["conditioner"].pop("frame_encoder")
+  jax.tree.map(np.testing.assert_array_equal, made, plain)
+
+
 def test_an_example_is_cut_where_it_says(config, shards):
   task = denoiser.DenoiserTask(config)
   record = records.Shards([shards])[0]
@@ -117,6 +147,56 @@ def test_an_example_is_cut_where_it_says(config, shards):
   begin = np.searchsorted(times, start, side="right") - 1
   seen = record.arrays["frames"][begin + made["frame_left"][10]]
   np.testing.assert_array_equal(made["frames"][made["frame_left"][10]], seen)
+
+
+def test_a_record_s_tower_sees_what_its_mask_shows(shards):
+  encoder = picture.PictureEncoder.load()
+  masked = 0
+  for record in records.Shards([shards]):
+    arrays = record.arrays
+    seen = encoder.encode(arrays["frames"], record.mask)
+    np.testing.assert_allclose(
+      arrays["frame_features"], seen, rtol=1e-3, atol=1e-3
+    )
+    if record.mask is not None and not record.mask.all():
+      masked += 1
+      whole = encoder.encode(arrays["frames"])
+      assert np.abs(whole - arrays["frame_features"]).max() > 0.1
+  assert masked
+
+
+def test_an_example_s_features_are_those_of_its_frames(tower_config, shards):
+  task = denoiser.DenoiserTask(tower_config)
+  record = records.Shards([shards])[0]
+  made = task._example(record, np.random.default_rng(1))
+  start = made["timing"][0]
+  times = record.arrays["frame_times"]
+  begin = np.searchsorted(times, start, side="right") - 1
+  assert begin > 0
+  for i in (0, made["frame_left"][10], made["frame_left"][31]):
+    for name in ("frames", "frame_features"):
+      np.testing.assert_array_equal(
+        made[name][i], record.arrays[name][begin + i]
+      )
+
+
+def test_records_without_features_are_refused_by_name(tower_config, shards):
+  task = denoiser.DenoiserTask(tower_config)
+  whole = records.Shards([shards])[0]
+  arrays = {k: v for k, v in whole.arrays.items() if k != "frame_features"}
+  bare = records.Record(arrays=arrays, meta=whole.meta)
+  with pytest.raises(errors.InputError, match="--tower efficientnet-lite0"):
+    task._example(bare, np.random.default_rng(0))
+
+
+def test_training_with_a_tower_writes_a_release_that_loads(
+  tower_config, tmp_path
+):
+  assert (
+    loop.train(denoiser.DenoiserTask(tower_config), tower_config, tmp_path) == 0
+  )
+  made = generator.Generator(tmp_path / "release")
+  assert made.system.geometry(32).tower == picture.WIDTH
 
 
 def test_drops_follow_their_probabilities(config):

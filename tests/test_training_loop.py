@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from vta import errors
-from vta.training import loop, state
+from vta.training import loop, optimizer, state
 
 
 class LineTask:
@@ -151,6 +151,41 @@ def test_a_longer_run_continues_a_shorter_one(tmp_path):
   assert_identical(
     final_state(tmp_path / "a", task), final_state(tmp_path / "b", task)
   )
+
+
+def test_fewer_steps_than_are_done_only_write_the_release(tmp_path):
+  loop.train(LineTask(), config(), tmp_path / "a")
+  (tmp_path / "a" / "release").rmdir()
+  task = LineTask()
+  assert loop.train(task, config(steps=5), tmp_path / "a") == 0
+  done = final_state(tmp_path / "a", task)
+  assert done.step == 12
+  assert_identical(jax.tree.map(np.asarray, task.released), done.ema)
+
+
+def test_frozen_parts_stay_and_the_rest_moves_as_without_them():
+  section = ml_collections.ConfigDict(
+    {
+      "learning_rate": 0.1,
+      "b1": 0.9,
+      "b2": 0.99,
+      "weight_decay": 0.1,
+      "clip_norm": 1.0,
+      "warmup": 0.0,
+      "inverse_gamma": 1e6,
+      "cooldown": 0.0,
+    }
+  )
+  params = {"still": {"w": jnp.ones((2, 2))}, "moves": {"w": jnp.ones((2, 2))}}
+  grads = jax.tree.map(lambda x: 3.0 * x, params)
+  both = optimizer.adamw(section, 10, frozen=("still",))
+  updates, _ = both.update(grads, both.init(params), params)
+  np.testing.assert_array_equal(updates["still"]["w"], 0.0)
+  alone = optimizer.adamw(section, 10)
+  part = {"moves": params["moves"]}
+  expected, _ = alone.update({"moves": grads["moves"]}, alone.init(part), part)
+  assert np.all(expected["moves"]["w"] < -0.05)
+  np.testing.assert_allclose(updates["moves"]["w"], expected["moves"]["w"])
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):

@@ -19,8 +19,7 @@ CONFIG = {
     "width": 8,
     "multiples": (1, 1),
     "strides": (4, 4),
-    "bands": 128,
-    "compand": 0.5,
+    "groups": ((16, 2), (12, 8)),
     "residual_scale": 0.1,
   },
   "latent_mean": [0.1] * 8,
@@ -45,9 +44,7 @@ CONFIG = {
     "window": 32,
   },
   "guidance": {
-    "groups": (
-      ("frames", "text", "reference", "loudness", "events", "objects"),
-    ),
+    "groups": (("frames", "text", "reference", "objects"),),
     "scales": (2.0,),
     "steps": 3,
     "solver": "dpm",
@@ -56,9 +53,12 @@ CONFIG = {
 
 
 @functools.cache
-def folder() -> pathlib.Path:
-  """Writes the release once per process."""
-  made = system.System.build(CONFIG)
+def folder(*, tower: int = 0) -> pathlib.Path:
+  """Writes the release once per process; `tower` is its frame encoder's."""
+  frames = {**CONFIG["conditioner"]["frames"], "tower": tower}
+  conditioner = {**CONFIG["conditioner"], "frames": frames}
+  config = {**CONFIG, "conditioner": conditioner}
+  made = system.System.build(config)
   params = made.init(jax.random.key(0))
   wave = jnp.zeros((1, made.codec.config.hop, 2))
   codec = made.codec.init(jax.random.key(1), wave, jax.random.key(2))["params"]
@@ -70,7 +70,7 @@ def folder() -> pathlib.Path:
   path = pathlib.Path(tempfile.mkdtemp(prefix="vta-tiny-"))
   release.save(
     path,
-    config=CONFIG,
+    config=config,
     parts={"codec": codec, **jax.tree.map(noisy, params)},
     card="# Random weights, for tests\n",
   )

@@ -77,7 +77,9 @@ class Foley(nn.Module):
 
   def encode(self, inputs: Mapping[str, Array]) -> Features:
     """Features of every entry; what was not asked for gives unused numbers."""
-    pictures = self.frame_encoder(inputs["frames"], inputs["mask"])
+    pictures = self.frame_encoder(
+      inputs["frames"], inputs["mask"], inputs.get("frame_features")
+    )
     return {
       "frames": frames_lib.at_latents(
         pictures, inputs["frame_left"], inputs["frame_fraction"]

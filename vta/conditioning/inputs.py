@@ -36,6 +36,7 @@ class Geometry:
     text_width: width of the text encoder's tokens.
     text_tokens: tokens a caption is padded to.
     reference_width: numbers that describe a reference recording.
+    tower: width of a frozen tower's features of a frame; 0 is no tower.
   """
 
   latents: int
@@ -45,6 +46,35 @@ class Geometry:
   text_width: int
   text_tokens: int
   reference_width: int
+  tower: int = 0
+
+
+def geometry(
+  latents: int,
+  *,
+  latent_rate: float,
+  frame_rate: float,
+  frame_size: int,
+  text_width: int = 0,
+  text_tokens: int = 0,
+  reference_width: int = 0,
+  tower: int = 0,
+) -> Geometry:
+  """Sizes for a stretch of so many latents, frames enough to cover it.
+
+  What reads no text, no reference and no tower leaves their sizes at 0.
+  """
+  return Geometry(
+    latents=latents,
+    latent_rate=latent_rate,
+    # One frame before the stretch and one after, to interpolate between.
+    frames=int(latents / latent_rate * frame_rate) + 3,
+    frame_size=frame_size,
+    text_width=text_width,
+    text_tokens=text_tokens,
+    reference_width=reference_width,
+    tower=tower,
+  )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +102,7 @@ def assemble(
   frames: UInt8[np.ndarray, "f h w 3"] | None = None,
   frame_times: Float[np.ndarray, "f"] | None = None,
   mask: UInt8[np.ndarray, "f h w"] | None = None,
+  frame_features: Float[np.ndarray, "f e"] | None = None,
   text: Prompt | None = None,
   reference: Float[np.ndarray, "r"] | None = None,
   loudness: loudness_lib.Loudness | None = None,
@@ -87,6 +118,7 @@ def assemble(
     frames: video frames; those whose times precede the stretch are not needed.
     frame_times: their times on the clip's axis.
     mask: 255 where the picture should sound, 0 elsewhere; None means all.
+    frame_features: the tower's, of the frames under the mask.
     text: the prompt.
     reference: `describe_reference` of a recording.
     loudness: the curve that is asked for.
@@ -94,14 +126,22 @@ def assemble(
     objects: what sounds or shows, and when.
 
   Returns:
-    name -> array without a batch axis; `asked` is bool in the order of `NAMES`.
+    name -> array without a batch axis; `asked` is bool in the order of
+    `NAMES`; `frame_features` is there only if the geometry has a tower.
+
+  Raises:
+    ValueError: frames without the tower's features, or features without use.
   """
+  wanted = geometry.tower > 0 and frames is not None
+  if wanted != (frame_features is not None):
+    raise ValueError("frame_features come with frames and a tower, or not")
   size = geometry.frame_size
   times = start + timing.centres(geometry.latents, geometry.latent_rate)
   valid = times < total + 0.5 / geometry.latent_rate
 
   pixels = np.zeros((geometry.frames, size, size, 3), np.uint8)
   shown = np.zeros((geometry.frames, size, size), np.uint8)
+  towered = np.zeros((geometry.frames, geometry.tower), np.float32)
   left = np.zeros(geometry.latents, np.int32)
   fraction = np.zeros(geometry.latents, np.float32)
   if frames is not None:
@@ -112,6 +152,9 @@ def assemble(
     if mask is not None:
       shown[:count] = mask[:count]
       shown[count:] = mask[count - 1]
+    if frame_features is not None:
+      towered[:count] = frame_features[:count]
+      towered[count:] = frame_features[count - 1]
     # The last frame's copies fill up, so a clip of one frame interpolates too.
     stamps = np.append(frame_times[:count], frame_times[count - 1] + 1.0)
     left, fraction = timing.weights(stamps, times)
@@ -151,6 +194,7 @@ def assemble(
   return {
     "frames": pixels,
     "mask": shown,
+    **({"frame_features": towered} if geometry.tower else {}),
     "frame_left": left,
     "frame_fraction": fraction.astype(np.float32),
     "text_tokens": tokens,

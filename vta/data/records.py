@@ -22,6 +22,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from array_record.python import array_record_data_source, array_record_module
+from jaxtyping import UInt8
 
 from vta import errors, files
 
@@ -29,7 +30,8 @@ VERSION = 1
 
 # name -> (dtype, dimensions). Equal letters must agree within a record:
 # t samples, l latents, c latent channels, f frames, h w pixels, n loudness
-# blocks, k events, o objects, p captions, s text tokens, d text width.
+# blocks, k events, o objects, p captions, s text tokens, d text width, e width
+# of a frozen tower's features of the frames as the mask shows them.
 FIELDS: Mapping[str, tuple[str, str]] = {
   "wave": ("int16", "t 2"),
   "latent_mean": ("float16", "l c"),
@@ -37,6 +39,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
   "frames": ("uint8", "f h w 3"),
   "frame_times": ("float32", "f"),
   "mask": ("uint8", "f h w/8"),
+  "frame_features": ("float16", "f e"),
   "loudness": ("float32", "n 2"),
   "loudness_times": ("float32", "n"),
   "events": ("float32", "k 2"),
@@ -59,6 +62,13 @@ class Record:
 
   arrays: Mapping[str, np.ndarray]
   meta: Mapping[str, object]
+
+  @property
+  def mask(self) -> UInt8[np.ndarray, "f h w"] | None:
+    """The mask with a byte a pixel, 255 where the picture sounds."""
+    if "mask" not in self.arrays:
+      return None
+    return np.unpackbits(self.arrays["mask"], axis=-1) * np.uint8(255)
 
 
 def check(record: Record) -> None:

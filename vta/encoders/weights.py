@@ -1,9 +1,10 @@
 """Finding, checking and reading the public weights of frozen encoders.
 
-An encoder's weights are a Hugging Face folder: config.json and
-model.safetensors, whose SHA-256 is pinned where we know the release. They come
-from a folder that the user names or from inside a registry package, so that a
-machine without access to a model hub can still run. Nothing here unpickles.
+An encoder's weights are the files of one folder, as a rule a Hugging Face
+folder of config.json and model.safetensors, whose SHA-256 is pinned where we
+know the release. They come from a folder that the user names or from inside a
+registry package, so that a machine without access to a model hub can still
+run. Nothing here unpickles.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ _FLOATS = ("F32", "F16", "BF16")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Package:
-  """A registry package that carries a Hugging Face folder inside.
+  """A registry package that carries a model's folder inside.
 
   Attributes:
     name: the distribution's name, as pip knows it.
     version: the version whose digest is pinned.
     folder: the model's folder, from the root of site-packages.
-    sha256: the digest of its model.safetensors.
+    sha256: the digest of the file that holds its tensors.
     no_deps: install it without what it declares, when none of that is used.
   """
 
@@ -59,8 +60,8 @@ def package_folder(package: Package, files: Sequence[str]) -> pathlib.Path:
       has the pip command and the files to supply in its place.
   """
   advice = (
-    f"run `{package.install_command}`, or name a Hugging Face folder that "
-    f"holds {', '.join(files)}"
+    f"run `{package.install_command}`, or name a folder that holds "
+    f"{', '.join(files)}"
   )
   try:
     found = importlib.metadata.distribution(package.name)
@@ -100,6 +101,21 @@ def read_config(path: str | os.PathLike) -> dict:
   return config
 
 
+def check_digest(path: str | os.PathLike, sha256: str) -> None:
+  """Raises InputError unless the whole file has the pinned digest."""
+  try:
+    with open(path, "rb") as stream:
+      digest = hashlib.file_digest(stream, "sha256").hexdigest()
+  except OSError as error:
+    raise errors.InputError(path, f"cannot be read: {error}") from None
+  if digest != sha256:
+    raise errors.InputError(
+      path,
+      f"SHA-256 is {digest[:16]}..., not the pinned {sha256[:16]}...: the "
+      "file is damaged or another release",
+    )
+
+
 def read_tensors(
   path: str | os.PathLike, *, sha256: str | None = None
 ) -> dict[str, np.ndarray]:
@@ -117,14 +133,7 @@ def read_tensors(
   """
   try:
     if sha256 is not None:
-      with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-      if digest != sha256:
-        raise errors.InputError(
-          path,
-          f"SHA-256 is {digest[:16]}..., not the pinned {sha256[:16]}...: the "
-          "file is damaged or another release",
-        )
+      check_digest(path, sha256)
     with safetensors.safe_open(path, "numpy") as tensors:
       return {
         name: tensors.get_tensor(name).astype(np.float32, copy=False)

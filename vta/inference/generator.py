@@ -15,7 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from vta import errors
 from vta.conditioning import inputs as inputs_lib
+from vta.encoders import picture as picture_lib
 from vta.encoders import text as text_lib
 from vta.encoders import vocabulary as vocabulary_lib
 from vta.inference import sampling, windows
@@ -76,6 +78,13 @@ class Generator:
     """
     release = release_lib.load(folder)
     self.system = system_lib.System.build(release.config)
+    tower = self.system.conditioner.config.frames.tower
+    if tower not in (0, picture_lib.WIDTH):
+      raise errors.InputError(
+        release.folder / "config.json",
+        f"conditioner.frames.tower is {tower}; the only tower known, "
+        f"EfficientNet-Lite0, has {picture_lib.WIDTH}",
+      )
     expected = jax.eval_shape(self.system.init, jax.random.key(0))
     wave = jnp.zeros((1, self.system.codec.config.hop, 2))
     expected["codec"] = jax.eval_shape(
@@ -99,6 +108,10 @@ class Generator:
   @functools.cached_property
   def _text_encoder(self) -> text_lib.TextEncoder:
     return text_lib.TextEncoder.load()
+
+  @functools.cached_property
+  def _picture_encoder(self) -> picture_lib.PictureEncoder:
+    return picture_lib.PictureEncoder.load()
 
   def frame_times(self, duration: float) -> Float[np.ndarray, "f"]:
     """When the conditioner wants to see the clip."""
@@ -185,12 +198,16 @@ class Generator:
         track.masks, job.frames.times, height=size, width=size
       )
       mask = np.round(255.0 * raster).astype(np.uint8)
+    # A sound from outside the picture is not to follow the picture.
+    follows = job.frames is not None and track.on_screen is not False
+    features = None
+    if follows and geometry.tower:
+      features = self._picture_encoder.encode(job.frames.images, mask)
     rows, negatives = [], []
     for first in cover.starts:
       start = first / self.system.latent_rate
       seen = {}
-      # A sound from outside the picture is not to follow the picture.
-      if job.frames is not None and track.on_screen is not False:
+      if follows:
         times = job.frames.times
         begin = int(np.searchsorted(times, start, side="right")) - 1
         begin = min(max(begin, 0), len(times) - 1)
@@ -199,6 +216,7 @@ class Generator:
           "frames": job.frames.images[window],
           "frame_times": times[window],
           "mask": None if mask is None else mask[window],
+          "frame_features": None if features is None else features[window],
         }
       rows.append(
         inputs_lib.assemble(

@@ -50,7 +50,8 @@ def generate(
     std: idem.
     system: the wired preset.
     windows: how the clip is covered.
-    groups: entries in the order in which guidance adds them.
+    groups: entries in the order in which guidance adds them. An entry of no
+      group is in every branch: it is followed and not exaggerated.
     solver: "dpm" (DPM-Solver++ 2M), "dpm-sde" (3M SDE) or "ddim".
     steps: denoiser calls.
 
@@ -66,13 +67,17 @@ def generate(
       if name in ("text", "text_mask")
     },
   }
-  branches = [system.select(params, null, negative["asked"])]
-  kept: list[str] = []
+
+  def asked(names):
+    among = np.array([name in names for name in inputs_lib.NAMES])
+    return inputs["asked"] & among[None]
+
+  guided = [name for group in groups for name in group]
+  kept = [name for name in inputs_lib.NAMES if name not in guided]
+  branches = [system.select(params, null, negative["asked"] | asked(kept))]
   for group in groups:
     kept += group
-    among = np.array([name in kept for name in inputs_lib.NAMES])
-    keep = inputs["asked"] & among[None]
-    branches.append(system.select(params, features, keep))
+    branches.append(system.select(params, features, asked(kept)))
   conditions = conditions_lib.concatenate(branches)
   count = len(branches)
   valid = jnp.tile(inputs["valid"], (count, 1))

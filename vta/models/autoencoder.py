@@ -4,28 +4,33 @@ With its defaults this is Stable Audio's Oobleck, 156.1M parameters (papers.md
 3.8), and its parameter paths are those of diffusers' AutoencoderOobleck with
 `block.0` written `block_0`: only `weight_g`, `weight_v` are `g`, `v` here.
 
-`bands` > 1 is ours, for small machines: the network sees the wave through an
-orthonormal lapped transform (`vta.models.mdct`) instead of sample by sample,
-so its first, costly stages fall away, and `compand` < 1 squeezes the range of
-the coefficients, 60 dB or more between a strike and its tail, before they meet
-the network.
+`groups` are ours, for small machines: the network then sees the wave through an
+orthonormal lapped transform (`vta.models.mdct`), as levels and shape
+(`vta.models.levels`). Levels also pass around the network by two linear maps,
+which `start_levels` sets to their principal components, so that the codec has
+every envelope from the first step; noise of a fixed seed stands for whatever
+the network does not say about the shape.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax import struct
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from vta.models import mdct
+from vta.models import levels, mdct
 from vta.models.convolution import Conv, Downsample, Upsample
 from vta.models.snake import SnakeBeta
+
+_NARROW = -3.0  # a posterior of deviation 0.05, before softplus
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,8 +44,10 @@ class AutoencoderConfig:
     multiples: width of the stage after each stride, in units of `width`.
     strides: downsampling of each stage.
     dilations: of each stage's residual units.
-    bands: samples a block of the lapped transform; 1 is none.
-    compand: power applied to the transform's coefficients; 1 is none.
+    groups: of bands of the lapped transform that share a level, as (how many,
+      bands in each), low to high; their sum is the samples of a block. Empty is
+      no transform.
+    edge: taps of the decoder's last convolution.
     residual_scale: factor on the initial weights of every residual unit's last
       convolution and of the decoder's last. 1 is torch's initialisation; a
       stack trained from scratch in few steps wants 0.1 or less.
@@ -52,8 +59,8 @@ class AutoencoderConfig:
   multiples: tuple[int, ...] = (1, 2, 4, 8, 16)
   strides: tuple[int, ...] = (2, 4, 4, 8, 8)
   dilations: tuple[int, ...] = (1, 3, 9)
-  bands: int = 1
-  compand: float = 1.0
+  groups: tuple[tuple[int, int], ...] = ()
+  edge: int = 7
   residual_scale: float = 1.0
 
   def __post_init__(self):
@@ -62,14 +69,24 @@ class AutoencoderConfig:
         f"one multiple per stride: {self.multiples} against {self.strides}"
       )
     if self.bands > 1 and self.bands % 2:
-      raise ValueError(f"bands is 1 or even, got {self.bands}")
-    if self.bands == 1 and self.compand != 1.0:
-      raise ValueError("compand acts on the bands' coefficients: bands is 1")
+      raise ValueError(f"bands is even, got {self.bands} in {self.groups}")
+    if self.groups and self.channels != 2:
+      raise ValueError(f"levels are of 2 channels, not {self.channels}")
+
+  @property
+  def bands(self) -> int:
+    """Samples a block of the lapped transform; 1 without one."""
+    return levels.bands(self.groups) if self.groups else 1
 
   @property
   def hop(self) -> int:
     """Samples a latent frame."""
     return self.bands * math.prod(self.strides)
+
+  @property
+  def outputs(self) -> int:
+    """Channels that the decoder's network ends in: levels and shape."""
+    return self.channels * (self.bands + levels.count(self.groups))
 
   @property
   def stages(self) -> tuple[int, ...]:
@@ -181,7 +198,14 @@ class Encoder(nn.Module):
       width = config.stages[i + 1]
       x = EncoderBlock(width, stride, config, self.dtype, name=f"block_{i}")(x)
     x = SnakeBeta(name="snake1")(x)
-    return Conv(2 * config.latents, 3, dtype=self.dtype, name="conv2")(x)
+    return Conv(
+      2 * config.latents,
+      3,
+      # Beside the levels' linear map the network starts small.
+      initial_scale=config.residual_scale if config.groups else 1.0,
+      dtype=self.dtype,
+      name="conv2",
+    )(x)
 
 
 class Decoder(nn.Module):
@@ -199,8 +223,8 @@ class Decoder(nn.Module):
       x = DecoderBlock(width, stride, config, self.dtype, name=f"block_{i}")(x)
     x = SnakeBeta(name="snake1")(x)
     return Conv(
-      config.channels * config.bands,
-      7,
+      config.outputs,
+      config.edge,
       use_bias=False,
       initial_scale=config.residual_scale,
       dtype=self.dtype,
@@ -220,8 +244,13 @@ class Autoencoder(nn.Module):
   dtype: DTypeLike = jnp.float32
 
   def setup(self):
-    self.encoder = Encoder(self.config, self.dtype)
-    self.decoder = Decoder(self.config, self.dtype)
+    config = self.config
+    self.encoder = Encoder(config, self.dtype)
+    self.decoder = Decoder(config, self.dtype)
+    if config.groups:
+      self.levels_in = nn.Dense(config.latents)
+      width = 2 * levels.count(config.groups) * config.hop // config.bands
+      self.levels_out = nn.Dense(width)
 
   def encode(self, wave: Float[Array, "b t c"]) -> Posterior:
     """Wave to posterior, [b, t / hop, latents].
@@ -234,20 +263,34 @@ class Autoencoder(nn.Module):
       raise ValueError(
         f"{wave.shape[1]} samples are no multiple of the hop, {config.hop}"
       )
-    if config.bands > 1:
-      wave = mdct.mdct(wave, bands=config.bands)
-      wave = mdct.compress(wave, power=config.compand)
-    hidden = self.encoder(wave).astype(jnp.float32)
-    mean, scale = jnp.split(hidden, 2, axis=-1)
-    return Posterior(mean=mean, scale=scale)
+    if not config.groups:
+      mean, scale = self._encoded(wave)
+      return Posterior(mean=mean, scale=scale)
+    spectra = mdct.mdct(wave, bands=config.bands)
+    level, shape = levels.split(spectra, config.groups)
+    mean, scale = self._encoded(jnp.concatenate([level, shape], axis=-1))
+    rows = level.reshape(*mean.shape[:2], -1)
+    return Posterior(mean=mean + self.levels_in(rows), scale=scale)
+
+  def _encoded(self, x: Float[Array, "b t c"]):
+    hidden = self.encoder(x).astype(jnp.float32)
+    return jnp.split(hidden, 2, axis=-1)
 
   def decode(self, latents: Float[Array, "b l d"]) -> Float[Array, "b t c"]:
     """Latents to wave, [b, l x hop, channels]; not limited to +-1."""
     config = self.config
-    wave = self.decoder(latents).astype(jnp.float32)
-    if config.bands == 1:
-      return wave
-    spectra = mdct.expand(wave, power=config.compand)
+    decoded = self.decoder(latents).astype(jnp.float32)
+    if not config.groups:
+      return decoded
+    count = 2 * levels.count(config.groups)
+    level, shape = decoded[..., :count], decoded[..., count:]
+    level += self.levels_out(latents).reshape(level.shape)
+    noise = jax.random.normal(
+      jax.random.key(0), (shape.shape[1], config.bands), jnp.float32
+    )
+    # Where left and right differ is the network's to say.
+    shape = shape.at[..., : config.bands].add(noise[None])
+    spectra = levels.join(level, shape, config.groups)
     return mdct.inverse_mdct(spectra, bands=config.bands)
 
   def __call__(
@@ -256,3 +299,40 @@ class Autoencoder(nn.Module):
     """Encodes, samples with `key` and decodes: reconstruction, posterior."""
     posterior = self.encode(wave)
     return self.decode(posterior.sample(key)), posterior
+
+
+def start_levels(
+  params: Mapping, wave: Float[Array, "b t c"], config: AutoencoderConfig
+) -> dict:
+  """Sets the linear maps of the levels to the principal components of `wave`.
+
+  A component's deviation becomes its square root: as they are, the first would
+  drown all others; whitened, the last would cost as much as the first.
+
+  Args:
+    params: a codec's, with `groups`.
+    wave: representative sound, many times more latents than levels in one.
+    config: the codec's shape.
+  """
+  spectra = mdct.mdct(wave, bands=config.bands)
+  level, _ = levels.split(spectra, config.groups)
+  per_latent = config.hop // config.bands
+  rows = np.asarray(level).reshape(-1, level.shape[-1] * per_latent)
+  mean, directions, deviation = levels.principal(rows, config.latents)
+  gain = 1.0 / np.sqrt(deviation * deviation.mean())
+  into = directions * gain[None]
+  linear = {
+    "levels_in": {"kernel": into, "bias": -mean @ into},
+    "levels_out": {"kernel": (directions / gain[None]).T, "bias": mean},
+  }
+  # A posterior as wide as torch's initialisation has it would hide all but
+  # the first components.
+  last = params["encoder"]["conv2"]
+  scale = np.repeat([0.0, _NARROW], config.latents)
+  last = {**last, "bias": np.asarray(last["bias"]) + scale}
+  start = {
+    **params,
+    **linear,
+    "encoder": {**params["encoder"], "conv2": last},
+  }
+  return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), start)

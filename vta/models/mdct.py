@@ -73,27 +73,3 @@ def inverse_mdct(
   spectra = spectra.reshape(batch, frames, channels, bands)
   blocks = jnp.einsum("bfck,nk->bfnc", spectra, _dct4(bands))
   return _rotate(blocks, sign=-1).reshape(batch, frames * bands, channels)
-
-
-def compress(
-  x: Float[Array, "*shape"], *, power: float, floor: float = 1e-4
-) -> Float[Array, "*shape"]:
-  """Squeezes the range: sign(x) ((|x| + floor)^power - floor^power).
-
-  The floor keeps the slope at 0 finite, and unlike (x^2 + floor^2)^... leaves
-  an inverse in closed form, `expand`. A power of 1 changes nothing.
-  """
-  if power == 1.0:
-    return x
-  sign = jnp.where(x < 0, -1.0, 1.0)  # not jnp.sign: its slope at 0 would be 0
-  return sign * ((sign * x + floor) ** power - floor**power)
-
-
-def expand(
-  y: Float[Array, "*shape"], *, power: float, floor: float = 1e-4
-) -> Float[Array, "*shape"]:
-  """The inverse of `compress`."""
-  if power == 1.0:
-    return y
-  sign = jnp.where(y < 0, -1.0, 1.0)
-  return sign * ((sign * y + floor**power) ** (1 / power) - floor)

@@ -108,7 +108,8 @@ def train(
   pending: tuple[int, state.Metrics] | None = None
   try:
     while True:
-      last = step == config.steps
+      # Resumed with fewer steps than it has, a run only writes its release.
+      last = step >= config.steps
       if step % config.evaluate_every == 0 or last:
         log.log(step, task.evaluate(current.ema))
       if step and (step % config.save_every == 0 or last or stop.is_set()):
@@ -141,9 +142,11 @@ def train(
 def _claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Writes the config into a fresh workdir, or compares it with what is there.
 
-  `steps` and the intervals may change: a longer run continues a shorter one.
+  `steps` and the intervals may change, a longer run continues a shorter one;
+  so may `guidance`, which only the release speaks of.
   """
-  free = {"steps", "evaluate_every", "save_every", "log_every", "keep"}
+  intervals = {"evaluate_every", "save_every", "log_every"}
+  free = {"steps", "keep", "guidance"} | intervals
   path = workdir / "config.json"
   mine = json.loads(config.to_json_best_effort())
   if path.exists():

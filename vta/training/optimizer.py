@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -25,10 +27,16 @@ def schedule(config: ml_collections.ConfigDict, steps: int) -> optax.Schedule:
 
 
 def adamw(
-  config: ml_collections.ConfigDict, steps: int
+  config: ml_collections.ConfigDict, steps: int, *, frozen: Sequence[str] = ()
 ) -> optax.GradientTransformation:
-  """AdamW with global-norm clipping; decays matrices, not gains and biases."""
-  return optax.chain(
+  """AdamW with global-norm clipping; decays matrices, not gains and biases.
+
+  Args:
+    config: a config's optimizer section.
+    steps: of the whole run.
+    frozen: names at the top of the parameters' tree of what does not move.
+  """
+  trained = optax.chain(
     optax.clip_by_global_norm(config.clip_norm),
     optax.adamw(
       schedule(config, steps),
@@ -37,6 +45,15 @@ def adamw(
       weight_decay=config.weight_decay,
       mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
     ),
+  )
+  if not frozen:
+    return trained
+  return optax.multi_transform(
+    {True: trained, False: optax.set_to_zero()},
+    lambda params: {
+      name: jax.tree.map(lambda _, moves=name not in frozen: moves, tree)
+      for name, tree in params.items()
+    },
   )
 
 

