@@ -5,13 +5,15 @@ JSON. 32 clips a test take some ten minutes on two CPU cores.
 
 Examples:
   python -m vta evaluate --suite yard
-  python -m vta evaluate --suite yard --clips 8 --checkpoint runs/foley/release
+  python -m vta evaluate --suite yard --clips 8 --repeats 1 \\
+      --checkpoint runs/foley/release
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import pathlib
 
 from vta import files
@@ -37,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="DIR",
     help="folder for table.md and table.json (default: out/evaluate)",
   )
+  parser.add_argument(
+    "--repeats",
+    type=arguments.whole(1),
+    default=3,
+    metavar="N",
+    help="generations per clip, of seeds --seed and on (default: 3)",
+  )
   generate.add_sampling_arguments(parser)
 
 
@@ -47,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
   args.out.mkdir(parents=True, exist_ok=True)
   generator, settings = generate.load(args)
   rows = yard.YardSuite(
-    generator, settings, clips=args.clips, seed=args.seed
+    generator,
+    settings,
+    clips=args.clips,
+    seeds=range(args.seed, args.seed + args.repeats),
   ).run()
   table = yard.table(rows)
   print(table)
@@ -56,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     "checkpoint": str(args.checkpoint or "starter"),
     "clips": args.clips,
     "seed": args.seed,
+    "repeats": args.repeats,
     "steps": settings.steps,
     "solver": settings.solver,
     "guidance": settings.guidance,
@@ -65,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         "unit": row.unit,
         "mean": row.mean,
         "interval": row.interval(),
-        "values": row.values,
+        "values": [v if math.isfinite(v) else None for v in row.values],
         "dropped": row.dropped,
         "aim": row.aim,
       }

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import pathlib
 
 from vta import errors, files
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
   """Prints a summary and writes what was asked for."""
   from vta.media import plot, read
+  from vta.metrics import loudness as metric
   from vta.signals import cues, timing
   from vta.signals import events as events_lib
   from vta.signals import loudness as loudness_lib
@@ -45,7 +47,11 @@ def run(args: argparse.Namespace) -> int:
   loudness = loudness_lib.momentary(wave)
   events = events_lib.from_wave(wave)
   onsets = events_lib.onsets(wave)
+  integrated, peak = metric.integrated(wave), metric.true_peak(wave)
   print(f"  sound     {duration:.3f} s")
+  print(
+    f"  together  {integrated:.1f} LUFS integrated, {peak:.1f} dBTP true peak"
+  )
   for name, lufs in zip(("left", "right"), loudness.lufs.T, strict=True):
     print(
       f"  {name:9} {lufs.min():.1f} / {lufs.mean():.1f} / {lufs.max():.1f} "
@@ -58,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
   if args.json:
     document = {
       "duration": duration,
+      "integrated": integrated if math.isfinite(integrated) else None,
+      "true_peak": peak if math.isfinite(peak) else None,
       "loudness": loudness_lib.to_json(loudness),
       "events": events_lib.to_json(events),
       "onsets": onsets.tolist(),

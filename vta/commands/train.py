@@ -57,6 +57,10 @@ def _task(location: str, config):
     from vta.training.tasks import denoiser
 
     return denoiser.DenoiserTask(config)
+  if config.task == "predictor":
+    from vta.training.tasks import predictor
+
+    return predictor.PredictorTask(config)
   raise errors.InputError(
-    location, f"task {config.task!r} is not codec or denoiser"
+    location, f"task {config.task!r} is not codec, denoiser or predictor"
   )

@@ -12,6 +12,8 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
+from vta.signals import loudness as loudness_lib
+from vta.signals import timing
 from vta.signals.loudness import Loudness
 
 AUDIBLE = -60.0  # LUFS
@@ -53,6 +55,32 @@ def compare(requested: Loudness, obtained: Loudness) -> LoudnessScore:
   return LoudnessScore(
     error=error, correlation=correlation, blocks=(int(left), int(right))
   )
+
+
+def integrated(
+  wave: Float[np.ndarray, "t c"], *, rate: int = timing.SAMPLE_RATE
+) -> float:
+  """Integrated loudness of the whole wave, LUFS (BS.1770-4, both gates).
+
+  Blocks of 0.4 s every 0.1 s, channels added in power; blocks below -70 LUFS
+  do not count, nor those more than 10 LU below the mean of the rest. -inf when
+  nothing is left or the wave is shorter than a block.
+  """
+  weighted = loudness_lib.k_weight(wave, rate=rate)
+  # A last block that is not whole does not count.
+  count = int((len(wave) / rate - 0.4) / 0.1 + 1e-6) + 1
+  starts = (0.1 * np.arange(max(count, 0)) * rate).astype(np.int64)
+  ends = ((0.1 * np.arange(max(count, 0)) + 0.4) * rate).astype(np.int64)
+  power = loudness_lib.mean_square(weighted, starts, ends).sum(axis=1)
+  power = power[_lufs(power) >= loudness_lib.FLOOR]
+  if not len(power):
+    return -np.inf
+  power = power[_lufs(power) > _lufs(power.mean()) - 10.0]
+  return float(_lufs(power.mean()))
+
+
+def _lufs(power):
+  return -0.691 + 10.0 * np.log10(np.maximum(power, 1e-30))
 
 
 def silence_rate(obtained: Loudness) -> float:
