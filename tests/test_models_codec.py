@@ -247,7 +247,7 @@ def test_level_distance_hears_a_click_that_lost_its_peak():
   )
 
 
-def test_principal_components_are_sklearn_s_to_the_sign():
+def test_principal_components_are_those_of_the_svd():
   rng = np.random.default_rng(10)
   rows = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)) + 3.0
   mean, directions, deviation = levels.principal(rows, 3)
