@@ -29,7 +29,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.batch_size = 256
   config.init_from = ""
   config.codec = "runs/codec/release"
-  # A predictor's release whose frame encoder is where this one starts.
+  # A predictor's release whose frame encoder is where this one starts, unless
+  # init_from names a whole release to start from.
   config.frames_from = ""
   config.evaluate_every = 5_000
   config.save_every = 5_000

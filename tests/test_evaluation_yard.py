@@ -6,6 +6,7 @@ import tiny_release
 
 from vta.data.yard import sound, stage
 from vta.evaluation import material, yard
+from vta.evaluation import rows as rows_lib
 from vta.inference import generator
 
 
@@ -103,10 +104,10 @@ def test_materials_are_told_apart():
 
 
 def test_the_table_states_counts_and_intervals():
-  row = yard.Row(
+  row = rows_lib.Row(
     name="thing", unit="dB", values=(1.0, 2.0, np.nan, 3.0), aim="<= 3"
   )
   low, high = row.interval()
   assert 1.0 <= low < 2.0 < high <= 3.0
-  assert "| thing | 2 dB | " in yard.table([row])
-  assert "| <= 3 | 3 | 1 |" in yard.table([row])
+  assert "| thing | 2 dB | " in rows_lib.table([row])
+  assert "| <= 3 | 3 | 1 |" in rows_lib.table([row])

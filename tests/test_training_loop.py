@@ -186,6 +186,8 @@ def test_frozen_parts_stay_and_the_rest_moves_as_without_them():
   expected, _ = alone.update({"moves": grads["moves"]}, alone.init(part), part)
   assert np.all(expected["moves"]["w"] < -0.05)
   np.testing.assert_allclose(updates["moves"]["w"], expected["moves"]["w"])
+  with pytest.raises(ValueError, match="stil'"):
+    optimizer.adamw(section, 10, frozen=("stil",)).init(params)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):

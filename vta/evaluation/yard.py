@@ -19,6 +19,7 @@ import tqdm
 from vta.data.yard import picture, scene, sound, stage, truth
 from vta.data.yard.captions import captions
 from vta.evaluation import material
+from vta.evaluation import rows as rows_lib
 from vta.inference import generator as generator_lib
 from vta.media import read
 from vta.metrics import intervals, onsets, spectral, stereo
@@ -35,49 +36,6 @@ _EVENT_RATE = 100.0
 _APART, _ALIKE = 0.7, 12.0
 # The classifier's materials: what the yard strikes.
 _MATERIALS = ("wood", "metal", "glass", "stone", "plastic", "drum skin")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
-  """One line of the table.
-
-  Attributes:
-    name: what was measured.
-    unit: of the value.
-    values: one per clip, the mean over generation seeds; NaN for a clip that
-      could not be scored, and why it cannot is in the name's test.
-    aim: the project's aim for the starter, None for a reference line.
-  """
-
-  name: str
-  unit: str
-  values: tuple[float, ...]
-  aim: str | None = None
-
-  @property
-  def scored(self) -> np.ndarray:
-    """The values that are there."""
-    values = np.array(self.values)
-    return values[np.isfinite(values)]
-
-  @property
-  def dropped(self) -> int:
-    """How many clips could not be scored."""
-    return len(self.values) - len(self.scored)
-
-  @property
-  def mean(self) -> float:
-    return float(self.scored.mean()) if len(self.scored) else math.nan
-
-  def interval(self) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean, over clips."""
-    values = self.scored
-    if not len(values):
-      return math.nan, math.nan
-    rng = np.random.default_rng(0)
-    draws = rng.integers(len(values), size=(1000, len(values)))
-    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +64,7 @@ class YardSuite:
     self._clips = clips
     self._seeds = tuple(seeds)
 
-  def run(self) -> list[Row]:
+  def run(self) -> list[rows_lib.Row]:
     """All tests, in the order of the model card."""
     tests = (
       self._codec,
@@ -118,7 +76,7 @@ class YardSuite:
       self._pan,
       self._speed,
     )
-    rows: list[Row] = []
+    rows: list[rows_lib.Row] = []
     for test in tqdm.tqdm(tests, unit="test"):
       rows += test()
     return rows
@@ -185,27 +143,35 @@ class YardSuite:
     size = len(self._seeds)
     return [waves[i : i + size] for i in range(0, len(waves), size)]
 
-  def _codec(self) -> list[Row]:
+  def _codec(self) -> list[rows_lib.Row]:
     """Reconstruction against silence and against an untrained codec."""
     clips = self._draw(lambda s: bool(s.sources))
     untrained = self._generator.untrained_codec()
+    made_of = [[self._generator.reconstruct(clip.heard.wave)] for clip in clips]
     table = {"the codec": [], "silence": [], "an untrained codec": []}
-    for clip in clips:
+    for clip, (reconstruction,) in zip(clips, made_of, strict=True):
       wave = clip.heard.wave
       for name, made in (
-        ("the codec", self._generator.reconstruct(wave)),
+        ("the codec", reconstruction),
         ("silence", np.zeros_like(wave)),
         ("an untrained codec", untrained(wave)),
       ):
         table[name].append(spectral.log_spectral_distance(wave, made))
-    return [
-      Row(
+    curves = [truth.loudness(clip.heard) for clip in clips]
+    limit = rows_lib.Row(
+      name="LUFS error of the codec (its limit)",
+      unit="LU",
+      values=rows_lib.scored(_lufs_error, curves, made_of),
+    )
+    distances = [
+      rows_lib.Row(
         name=f"log-spectral distance of {name}", unit="dB", values=tuple(values)
       )
       for name, values in table.items()
     ]
+    return [*distances, limit]
 
-  def _sync(self) -> list[Row]:
+  def _sync(self) -> list[rows_lib.Row]:
     """Onsets from the picture alone; against another clip's; the detector's."""
     clips = self._draw(_strikes_in_view)
     waves = self._generate(clips, lambda _: cues.Track())
@@ -216,19 +182,19 @@ class YardSuite:
       return onsets.score(reference, onsets.librosa_onsets(wave)).f1
 
     return [
-      Row(
+      rows_lib.Row(
         name="onset F1 +-0.1 s, picture alone",
         unit="",
-        values=_scored(f1, truths, waves),
+        values=rows_lib.scored(f1, truths, waves),
         aim=">= 0.80",
       ),
-      Row(
+      rows_lib.Row(
         name="onset F1, shuffled videos",
         unit="",
-        values=_scored(f1, shuffled, waves),
+        values=rows_lib.scored(f1, shuffled, waves),
         aim="<= 0.35",
       ),
-      Row(
+      rows_lib.Row(
         name="onset F1 of the true sound (the detector's limit)",
         unit="",
         values=tuple(
@@ -237,7 +203,7 @@ class YardSuite:
       ),
     ]
 
-  def _events(self) -> list[Row]:
+  def _events(self) -> list[rows_lib.Row]:
     """Sounding or not, with a prompt, with and without events."""
     clips = self._draw(lambda s: bool(s.sources))
     prompt = {id(clip): _caption(clip) for clip in clips}
@@ -263,45 +229,41 @@ class YardSuite:
       ),
     ):
       waves = self._generate(clips, track, pictures=False)
-      values = _scored(iou, clips, waves)
-      rows.append(Row(name=name, unit="", values=values, aim=aim))
+      values = rows_lib.scored(iou, clips, waves)
+      rows.append(rows_lib.Row(name=name, unit="", values=values, aim=aim))
     values = tuple(iou(clip, clip.heard.wave) for clip in clips)
     return [
       *rows,
-      Row(name="event IoU of the true sound", unit="", values=values),
+      rows_lib.Row(name="event IoU of the true sound", unit="", values=values),
     ]
 
-  def _loudness(self) -> list[Row]:
+  def _loudness(self) -> list[rows_lib.Row]:
     """The distance of the obtained curve from the one that was given."""
     clips = self._draw(lambda s: bool(s.sources))
     curves = [truth.loudness(clip.heard) for clip in clips]
     given = {id(c): curve for c, curve in zip(clips, curves, strict=True)}
     waves = self._generate(clips, lambda c: cues.Track(loudness=given[id(c)]))
 
-    def error(curve, wave):
-      score = loudness_metric.compare(curve, loudness_lib.momentary(wave))
-      return float(np.nanmean(score.error)) if max(score.blocks) else math.nan
-
     def correlation(curve, wave):
       score = loudness_metric.compare(curve, loudness_lib.momentary(wave))
-      return _mean(score.correlation)
+      return rows_lib.mean(score.correlation)
 
     return [
-      Row(
+      rows_lib.Row(
         name="LUFS error, picture and curve",
         unit="LU",
-        values=_scored(error, curves, waves),
+        values=rows_lib.scored(_lufs_error, curves, waves),
         aim="<= 3",
       ),
-      Row(
+      rows_lib.Row(
         name="LUFS correlation, picture and curve",
         unit="",
-        values=_scored(correlation, curves, waves),
+        values=rows_lib.scored(correlation, curves, waves),
         aim=">= 0.9",
       ),
     ]
 
-  def _masks(self) -> list[Row]:
+  def _masks(self) -> list[rows_lib.Row]:
     """Energy of the source outside the mask relative to the one inside.
 
     Of scenes whose two sources are told apart by their spectra and are about
@@ -329,15 +291,15 @@ class YardSuite:
           masks=truth.masks(c.staged, [0]) if masked else None
         ),
       )
-      values = _scored(outside, clips, waves)
-      rows.append(Row(name=name, unit="dB", values=values, aim=aim))
+      values = rows_lib.scored(outside, clips, waves)
+      rows.append(rows_lib.Row(name=name, unit="dB", values=values, aim=aim))
     true = tuple(outside(clip, clip.heard.wave) for clip in clips)
     return [
       *rows,
-      Row(name="the same in the true sound", unit="dB", values=true),
+      rows_lib.Row(name="the same in the true sound", unit="dB", values=true),
     ]
 
-  def _material(self) -> list[Row]:
+  def _material(self) -> list[rows_lib.Row]:
     """Which material the sound is of, by a classifier of true sounds."""
     scenes = self._scenes(_one_strike, split="train")
     training = [next(scenes) for _ in range(40 * len(_MATERIALS))]
@@ -353,20 +315,20 @@ class YardSuite:
       return float(classifier.classify(wave) == clip.staged.sources[0].material)
 
     return [
-      Row(
+      rows_lib.Row(
         name="material right, picture and text",
         unit="",
-        values=_scored(right, clips, waves),
+        values=rows_lib.scored(right, clips, waves),
         aim=">= 0.80",
       ),
-      Row(
+      rows_lib.Row(
         name="material of the true sound (the classifier's limit)",
         unit="",
         values=tuple(right(clip, clip.heard.wave) for clip in clips),
       ),
     ]
 
-  def _pan(self) -> list[Row]:
+  def _pan(self) -> list[rows_lib.Row]:
     """Whether the sound comes from the side where its source is seen."""
     clips = self._draw(_one_to_a_side)
     waves = self._generate(clips, lambda _: cues.Track())
@@ -375,15 +337,15 @@ class YardSuite:
       return stereo.pan_sign(clip.heard.wave, wave).accuracy
 
     return [
-      Row(
+      rows_lib.Row(
         name="pan sign right, picture alone",
         unit="",
-        values=_scored(accuracy, clips, waves),
+        values=rows_lib.scored(accuracy, clips, waves),
         aim=">= 0.90",
       )
     ]
 
-  def _speed(self) -> list[Row]:
+  def _speed(self) -> list[rows_lib.Row]:
     """Seconds of work per second of sound, compiled, one clip at a time."""
     clip = self._render(next(self._scenes(lambda s: bool(s.sources))))
     job = generator_lib.Job(
@@ -396,23 +358,15 @@ class YardSuite:
       self._generator.generate([job], self._settings)
       values.append((time.monotonic() - start) / DURATION)
     return [
-      Row(name="time per second of sound", unit="s", values=tuple(values))
+      rows_lib.Row(
+        name="time per second of sound", unit="s", values=tuple(values)
+      )
     ]
 
 
-def _scored(score, truths: Sequence, waves: Sequence[Sequence[np.ndarray]]):
-  """The mean of `score(truth, wave)` over each clip's waves."""
-  return tuple(
-    _mean([score(one, wave) for wave in made])
-    for one, made in zip(truths, waves, strict=True)
-  )
-
-
-def _mean(values) -> float:
-  """Of those that are finite; NaN where none is."""
-  values = np.asarray(values, np.float64)
-  values = values[np.isfinite(values)]
-  return float(values.mean()) if len(values) else math.nan
+def _lufs_error(curve, wave) -> float:
+  score = loudness_metric.compare(curve, loudness_lib.momentary(wave))
+  return rows_lib.mean(score.error)
 
 
 def _caption(clip: Clip) -> str:
@@ -448,19 +402,3 @@ def _one_to_a_side(staged: scene.Scene) -> bool:
     return False
   times = np.linspace(0.0, DURATION, 16)
   return bool(abs(truth.pan(staged, 0, times).mean()) > 0.25)
-
-
-def table(rows: Sequence[Row]) -> str:
-  """The rows as a Markdown table."""
-  lines = [
-    "| measure | value | 95 % | aim | clips | dropped |",
-    "|---|---|---|---|---|---|",
-  ]
-  for row in rows:
-    low, high = row.interval()
-    unit = f" {row.unit}" if row.unit else ""
-    lines.append(
-      f"| {row.name} | {row.mean:.3g}{unit} | {low:.3g} to {high:.3g} | "
-      f"{row.aim or ''} | {len(row.scored)} | {row.dropped} |"
-    )
-  return "\n".join(lines)

@@ -35,6 +35,9 @@ def adamw(
     config: a config's optimizer section.
     steps: of the whole run.
     frozen: names at the top of the parameters' tree of what does not move.
+
+  Raises:
+    ValueError: at `init`, when the tree has no such name.
   """
   trained = optax.chain(
     optax.clip_by_global_norm(config.clip_norm),
@@ -48,12 +51,18 @@ def adamw(
   )
   if not frozen:
     return trained
-  return optax.multi_transform(
-    {True: trained, False: optax.set_to_zero()},
-    lambda params: {
+
+  def moves(params):
+    unknown = set(frozen) - set(params)
+    if unknown:
+      raise ValueError(f"nothing to freeze is called {sorted(unknown)}")
+    return {
       name: jax.tree.map(lambda _, moves=name not in frozen: moves, tree)
       for name, tree in params.items()
-    },
+    }
+
+  return optax.multi_transform(
+    {True: trained, False: optax.set_to_zero()}, moves
   )
 
 
