@@ -148,6 +148,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         "dtype": "float32",
       }
     )
+    # Young as it is, it follows better what is exaggerated: event IoU 0.78
+    # against 0.53, LUFS error 8.6 against 9.4 LU, on the card's test.
+    config.guidance.groups = (
+      ("frames", "text", "reference", "loudness", "events", "objects"),
+    )
     config.optimizer.update(
       {"learning_rate": 1e-3, "warmup": 0.99, "cooldown": 0.3}
     )
