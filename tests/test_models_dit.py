@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 
 import diffusers
 import jax
@@ -13,6 +12,7 @@ import torch
 from diffusers.models.embeddings import get_1d_rotary_pos_embed
 
 from vta.conditioning.conditions import Conditions, Control, Stream
+from vta.interop import stable_audio, tables, trees
 from vta.models import dit
 from vta.models.attention import attend
 
@@ -70,22 +70,9 @@ def applied(config):
 
 def to_torch(params):
   """Our parameters under the names, and in the layout, of diffusers."""
-  state = {}
-  for path, value in jax.tree_util.tree_leaves_with_path(params):
-    *parts, leaf = [key.key for key in path]
-    scanned = parts[0] == "transformer_blocks"
-    stem = re.sub(r"_(\d)(?:_|$)", r".\1.", ".".join(parts)).strip(".")
-    stem = stem.replace("..", ".")
-    for index, array in enumerate(np.asarray(value) if scanned else [value]):
-      array = torch.tensor(np.asarray(array))
-      if leaf == "kernel":
-        array = array.T.contiguous()
-      if stem.endswith("process_conv"):
-        array = array[:, :, None]
-      name = stem.replace("blocks", f"blocks.{index}") if scanned else stem
-      leaf_name = {"kernel": "weight", "scale": "weight"}.get(leaf, leaf)
-      state[f"{name}.{leaf_name}"] = array
-  return state
+  rows = list(stable_audio.denoiser(SMALL.depth, "diffusers"))
+  named = tables.to_theirs(rows, trees.flatten(jax.device_get(params)).get)
+  return {name: torch.tensor(tensor) for name, tensor in named}
 
 
 def reference(state, x, time, tokens, vector):
