@@ -27,7 +27,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.batch_size = 128
   config.crop = 65_536
   config.init_from = ""
-  # Parts of the codec that keep their parameters. With ("encoder", "levels_in")
+  # Paths of parameters that stay as they start. With ("encoder", "levels_in")
   # the decoder trains on, and latents that are already made stay valid.
   config.frozen = ()
   config.evaluate_every = 10_000

@@ -32,12 +32,17 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   # A predictor's release whose frame encoder is where this one starts, unless
   # init_from names a whole release to start from.
   config.frames_from = ""
+  # Paths of parameters that stay as they start; no gradient is spent on them.
+  config.frozen = ()
   config.evaluate_every = 5_000
   config.save_every = 5_000
   config.log_every = 100
   config.keep = 3
   config.ema_maximum = 0.9999
   config.ema_power = 0.75
+  # Over diffusion time: "uniform", "min_snr" or "clamped", the latter two by
+  # the bound snr_gamma.
+  config.weighting = "clamped"
   config.snr_gamma = 5.0
   # Share of the codec's posterior deviation in the latents: 1 is a draw, 0 the
   # mean. A codec that is young has a wide posterior, which is noise to learn.
@@ -122,6 +127,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.batch_size = 8
     config.posterior = 0.0
     config.frames_from = "runs/predictor/release"
+    # The predictor's pixels: half of the frame encoder's gradient, a third of
+    # the step, is for its first three layers.
+    encoder = "conditioner/frame_encoder"
+    config.frozen = tuple(
+      f"{encoder}/{layer}" for layer in ("look", "move", "merge_0")
+    )
     config.evaluate_every = 500
     config.save_every = 500
     config.log_every = 20

@@ -18,7 +18,6 @@ import sys
 from collections.abc import Callable, Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tqdm
 
@@ -27,14 +26,13 @@ from vta.data import records
 from vta.encoders import picture as picture_lib
 from vta.encoders import text as text_lib
 from vta.interop import release as release_lib
-from vta.models import autoencoder
 from vta.signals import timing
 from vta.training import system
 
 EncodeWave = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 # Clips are padded to a multiple of this many latents: few programs to compile.
-_BUCKET = 64
+_BUCKET = 32
 
 
 def encode_records(
@@ -91,10 +89,11 @@ def wave_encoder(release: release_lib.Release) -> EncodeWave:
     return out.mean, out.std
 
   def encode(wave):
+    # Padded and cut in NumPy: JAX would compile both for every length anew.
     latents = -(-len(wave) // hop)
-    padded = autoencoder.pad_to_hop(jnp.asarray(wave)[None], _BUCKET * hop)
-    mean, std = posterior(padded)
-    return np.asarray(mean[0, :latents]), np.asarray(std[0, :latents])
+    pad = -len(wave) % (_BUCKET * hop)
+    mean, std = posterior(np.pad(wave, ((0, pad), (0, 0)))[None])
+    return np.asarray(mean)[0, :latents], np.asarray(std)[0, :latents]
 
   return encode
 

@@ -43,7 +43,7 @@ def test_clean_and_noise_come_back(pair):
   np.testing.assert_allclose(noisy[-1], noise[-1], atol=1e-6)
 
 
-def test_log_snr_and_min_snr():
+def test_log_snr_and_weightings():
   times = np.linspace(0.02, 0.98, 25)
   snr = (np.cos(np.pi / 2 * times) / np.sin(np.pi / 2 * times)) ** 2
   at = jnp.asarray(times, jnp.float32)
@@ -54,6 +54,15 @@ def test_log_snr_and_min_snr():
   ends = weighting.min_snr(jnp.array([0.0, 1.0]))
   np.testing.assert_allclose(ends, 0, atol=1e-12)
   np.testing.assert_array_equal(weighting.uniform(at), 1)
+  want = np.minimum(snr + 1, 5) / (snr + 1)
+  np.testing.assert_allclose(weighting.clamped(at), want, rtol=1e-4)
+  for name in ("uniform", "min_snr", "clamped"):
+    by_name = weighting.weights(name, at, gamma=3.0)
+    gamma = {} if name == "uniform" else {"gamma": 3.0}
+    expected = getattr(weighting, name)(at, **gamma)
+    np.testing.assert_array_equal(by_name, expected)
+  with pytest.raises(ValueError, match="no weighting 'sigmoid'"):
+    weighting.weights("sigmoid", at, gamma=3.0)
 
 
 def test_times_are_stratified_and_uniform():

@@ -38,6 +38,18 @@ def test_k_weight_is_pyloudnorms(rate):
 
 
 @pytest.mark.parametrize("rate", RATES)
+def test_k_weighting_gain_is_what_a_sine_gains(rate):
+  frequencies = np.array([20.0, 60.0, 997.0, 2000.0, 7000.0])
+  time = np.arange(2 * rate)[:, None] / rate
+  weighted = loudness.k_weight(
+    np.sin(2 * np.pi * frequencies * time), rate=rate
+  )
+  want = np.sqrt(2 * np.square(weighted[rate:]).mean(axis=0))
+  got = loudness.k_weighting_gain(frequencies, rate=rate)
+  np.testing.assert_allclose(got, want, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("channel", [0, 1])
 def test_blocks_are_pyloudnorms(rate, channel):
   wave = noise(rate, 4.0, rate)

@@ -163,31 +163,70 @@ def test_fewer_steps_than_are_done_only_write_the_release(tmp_path):
   assert_identical(jax.tree.map(np.asarray, task.released), done.ema)
 
 
+ADAMW = ml_collections.ConfigDict(
+  {
+    "learning_rate": 0.1,
+    "b1": 0.9,
+    "b2": 0.99,
+    "weight_decay": 0.1,
+    "clip_norm": 1.0,
+    "warmup": 0.0,
+    "inverse_gamma": 1e6,
+    "cooldown": 0.0,
+  }
+)
+
+
 def test_frozen_parts_stay_and_the_rest_moves_as_without_them():
-  section = ml_collections.ConfigDict(
-    {
-      "learning_rate": 0.1,
-      "b1": 0.9,
-      "b2": 0.99,
-      "weight_decay": 0.1,
-      "clip_norm": 1.0,
-      "warmup": 0.0,
-      "inverse_gamma": 1e6,
-      "cooldown": 0.0,
-    }
-  )
   params = {"still": {"w": jnp.ones((2, 2))}, "moves": {"w": jnp.ones((2, 2))}}
   grads = jax.tree.map(lambda x: 3.0 * x, params)
-  both = optimizer.adamw(section, 10, frozen=("still",))
+  both = optimizer.adamw(ADAMW, 10, frozen=("still",))
   updates, _ = both.update(grads, both.init(params), params)
   np.testing.assert_array_equal(updates["still"]["w"], 0.0)
-  alone = optimizer.adamw(section, 10)
+  alone = optimizer.adamw(ADAMW, 10)
   part = {"moves": params["moves"]}
   expected, _ = alone.update({"moves": grads["moves"]}, alone.init(part), part)
   assert np.all(expected["moves"]["w"] < -0.05)
   np.testing.assert_allclose(updates["moves"]["w"], expected["moves"]["w"])
   with pytest.raises(ValueError, match="stil'"):
-    optimizer.adamw(section, 10, frozen=("stil",)).init(params)
+    optimizer.adamw(ADAMW, 10, frozen=("stil",)).init(params)
+  below = optimizer.moving(params, ("moves/w",))
+  assert below == {"still": {"w": True}, "moves": {"w": False}}
+
+
+def test_no_gradient_is_computed_for_what_is_frozen():
+  """The step's metrics are of the rest, and its program is smaller."""
+
+  def loss(params, batch, key):
+    del key
+    line = params["line"]
+    hidden = jnp.tanh(batch @ line["first"])
+    return jnp.mean(jnp.square(hidden @ line["second"])), {}
+
+  batch = jnp.linspace(-1.0, 1.0, 2048).reshape(64, 32)
+  ones = jnp.full((32, 32), 0.1)
+  flops, norms = {}, {}
+  for frozen in ((), ("first",)):
+    phase = state.Phase(
+      group="line",
+      loss=loss,
+      optimizer=optimizer.adamw(ADAMW, 5, frozen=frozen),
+      frozen=frozen,
+    )
+    params = {"line": {"first": ones.copy(), "second": ones.copy()}}
+    start = state.create(params, (phase,), averaged=("line",))
+    step = state.make_step(phase, seed=0, ema_maximum=0.9, ema_power=0.75)
+    flops[frozen] = step.lower(start, batch).compile().cost_analysis()["flops"]
+    _, metrics = step(start, batch)
+    norms[frozen] = float(metrics["line/gradient_norm"])
+  assert flops["first",] < 0.8 * flops[()]
+  only = jax.grad(
+    lambda second: loss(
+      {"line": {"first": ones, "second": second}}, batch, None
+    )[0]
+  )(ones)
+  np.testing.assert_allclose(norms["first",], jnp.linalg.norm(only), rtol=1e-6)
+  assert norms[()] > 1.01 * norms["first",]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):

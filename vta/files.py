@@ -32,14 +32,28 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     InputError: when the folder does not exist or nothing can be written there.
   """
   target = pathlib.Path(path)
+  with scratch_path(target) as temporary:
+    yield temporary
+    temporary.replace(target)
+
+
+@contextlib.contextmanager
+def scratch_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+  """Yields a temporary name beside `path`, for the caller to rename.
+
+  What was not renamed by then is removed.
+
+  Raises:
+    InputError: as `atomic_path`.
+  """
+  target = pathlib.Path(path)
   temporary = _temporary(target)
   try:
-    yield temporary
     # mkstemp makes private files; what a user asked for follows the umask.
     mask = os.umask(0)
     os.umask(mask)
     temporary.chmod(0o666 & ~mask)
-    temporary.replace(target)
+    yield temporary
   except OSError as error:
     raise errors.InputError(target, f"cannot write: {error.strerror}") from None
   finally:

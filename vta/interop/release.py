@@ -1,7 +1,8 @@
 """A release: a folder that holds a trained model and can be loaded by path.
 
   config.json          what it is: format, preset, sizes of every part
-  <part>.safetensors   the parameters of a part, "a/b/c" -> array
+  <part>.safetensors   the parameters of a part, "a/b/c" -> array; large ones
+                       in shards, as `vta.interop.tensors` has them
   README.md            the model card
 
 Nothing in it can be executed, and loading checks every name and shape.
@@ -16,15 +17,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import safetensors
-import safetensors.flax
 from jaxtyping import PyTree
 
 from vta import errors, files
-from vta.interop import trees
+from vta.interop import tensors, trees
 
 FORMAT = "vta-release-1"
 
@@ -78,15 +76,13 @@ def save(
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
   for name, tree in parts.items():
-    table = {
-      path: np.asarray(leaf, dtype if np.ndim(leaf) > 1 else np.float32)
-      for path, leaf in trees.flatten(jax.device_get(tree)).items()
-    }
-    with files.atomic_path(folder / f"{name}.safetensors") as temporary:
-      safetensors.flax.save_file(
-        {path: jnp.asarray(leaf) for path, leaf in table.items()},
-        str(temporary),
-      )
+    tensors.write(
+      folder / f"{name}.safetensors",
+      (
+        (path, np.asarray(leaf, dtype if np.ndim(leaf) > 1 else np.float32))
+        for path, leaf in trees.flatten(tree).items()
+      ),
+    )
   document = {"format": FORMAT, "parts": sorted(parts), **config}
   for name, text in (
     ("config.json", json.dumps(document, indent=2) + "\n"),
@@ -119,14 +115,8 @@ def load(folder: str | os.PathLike) -> Release:
     )
   parts = {}
   for name in config.pop("parts"):
-    file = folder / f"{name}.safetensors"
-    try:
-      table = safetensors.flax.load_file(str(file))
-    except FileNotFoundError:
-      raise errors.InputError(file, "is missing") from None
-    except (OSError, safetensors.SafetensorError) as error:
-      raise errors.InputError(file, f"cannot be read: {error}") from None
+    reader = tensors.Reader(folder / f"{name}.safetensors")
     parts[name] = trees.unflatten(
-      {key: leaf.astype(jnp.float32) for key, leaf in table.items()}
+      {key: jnp.asarray(reader.read(key), jnp.float32) for key in reader.shapes}
     )
   return Release(folder=folder, config=config, parts=parts)

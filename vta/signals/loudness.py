@@ -128,6 +128,15 @@ def k_weight(
   return scipy.signal.sosfilt(sections, wave.astype(np.float64), axis=0)
 
 
+def k_weighting_gain(
+  frequencies: Float[np.ndarray, "f"], *, rate: float | int = timing.SAMPLE_RATE
+) -> Float[np.ndarray, "f"]:
+  """The magnitude of `k_weight`'s response at `frequencies`, Hz."""
+  sections = np.stack([_high_shelf(rate), _high_pass(rate)])
+  _, response = scipy.signal.sosfreqz(sections, frequencies, fs=rate)
+  return np.abs(response)
+
+
 def momentary(
   wave: Float[np.ndarray, "t 2"],
   *,

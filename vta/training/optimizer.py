@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
+from jaxtyping import PyTree
+
+from vta.interop import trees
 
 
 def schedule(config: ml_collections.ConfigDict, steps: int) -> optax.Schedule:
@@ -34,10 +37,7 @@ def adamw(
   Args:
     config: a config's optimizer section.
     steps: of the whole run.
-    frozen: names at the top of the parameters' tree of what does not move.
-
-  Raises:
-    ValueError: at `init`, when the tree has no such name.
+    frozen: paths of what does not move; see `moving`.
   """
   trained = optax.chain(
     optax.clip_by_global_norm(config.clip_norm),
@@ -52,18 +52,30 @@ def adamw(
   if not frozen:
     return trained
 
-  def moves(params):
-    unknown = set(frozen) - set(params)
-    if unknown:
-      raise ValueError(f"nothing to freeze is called {sorted(unknown)}")
-    return {
-      name: jax.tree.map(lambda _, moves=name not in frozen: moves, tree)
-      for name, tree in params.items()
-    }
-
   return optax.multi_transform(
-    {True: trained, False: optax.set_to_zero()}, moves
+    {True: trained, False: optax.set_to_zero()},
+    lambda params: moving(params, frozen),
   )
+
+
+def moving(params: PyTree, frozen: Sequence[str]) -> PyTree:
+  """Which parameters train, as a tree of bools.
+
+  Args:
+    params: of a group.
+    frozen: paths in it of what does not, "encoder" or
+      "conditioner/frame_encoder/look": a leaf or all that is below.
+
+  Raises:
+    ValueError: there is nothing at a path.
+  """
+  paths = [f"{path}/" for path in trees.flatten(params)]
+  stems = [f"{path}/" for path in frozen]
+  unknown = [s[:-1] for s in stems if not any(p.startswith(s) for p in paths)]
+  if unknown:
+    raise ValueError(f"nothing to freeze is called {unknown}")
+  moves = [not path.startswith(tuple(stems)) for path in paths]
+  return jax.tree.unflatten(jax.tree.structure(params), moves)
 
 
 def ema_decay(step: jax.Array, *, maximum: float, power: float) -> jax.Array:

@@ -32,6 +32,8 @@ class Phase:
     group: the parameters that move.
     loss: of all parameters; differentiated by the group's alone.
     optimizer: the group's; phases of one group share one.
+    frozen: paths in the group of what the optimizer leaves alone, so that no
+      gradient is computed for it.
     first: step from which the phase takes part.
     last: step from which it no longer does; None is never.
   """
@@ -39,6 +41,7 @@ class Phase:
   group: str
   loss: Loss
   optimizer: optax.GradientTransformation
+  frozen: tuple[str, ...] = ()
   first: int = 0
   last: int | None = None
 
@@ -86,7 +89,14 @@ def make_step(
   def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
     key = randomness.stream(seed, phase.group, state.step)
 
+    moves = optimizers.moving(state.params[phase.group], phase.frozen)
+
     def loss(group_params):
+      group_params = jax.tree.map(
+        lambda move, leaf: leaf if move else jax.lax.stop_gradient(leaf),
+        moves,
+        group_params,
+      )
       return phase.loss({**state.params, phase.group: group_params}, batch, key)
 
     (value, metrics), grads = jax.value_and_grad(loss, has_aux=True)(

@@ -49,6 +49,7 @@ class CodecTask:
         group="codec",
         loss=self._spectral_loss,
         optimizer=codec_optimizer,
+        frozen=config.frozen,
         last=start,
       ),
     )
@@ -58,6 +59,7 @@ class CodecTask:
           group="codec",
           loss=self._adversarial_loss,
           optimizer=codec_optimizer,
+          frozen=config.frozen,
           first=start,
         ),
         state.Phase(

@@ -48,7 +48,10 @@ class DenoiserTask:
       state.Phase(
         group="model",
         loss=self._loss,
-        optimizer=optimizer.adamw(config.optimizer, config.steps),
+        optimizer=optimizer.adamw(
+          config.optimizer, config.steps, frozen=config.frozen
+        ),
+        frozen=config.frozen,
       ),
     )
     self._sets = sets.Sets(
@@ -113,7 +116,9 @@ class DenoiserTask:
     keep = batch["asked"] & draw_keep(drops, count, self._config.drop)
     clean = self._draw(batch, posterior)
     error = self._error(params["model"], batch, clean, time, keep, noise)
-    weights = weighting.min_snr(time, gamma=self._config.snr_gamma)
+    weights = weighting.weights(
+      self._config.weighting, time, gamma=self._config.snr_gamma
+    )
     weights = weights / jnp.mean(weights)
     return jnp.mean(weights * error), {"unweighted": jnp.mean(error)}
 
