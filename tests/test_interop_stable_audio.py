@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers.pipelines.stable_audio import StableAudioProjectionModel
 
-from vta.conditioning import timing
+from vta.conditioning import stable_audio as stable_audio_lib
 from vta.conditioning.conditions import Conditions, Stream
 from vta.interop import stable_audio, tables, trees
 from vta.models import autoencoder, dit
@@ -44,14 +44,21 @@ def codec():
   return autoencoder.Autoencoder(config).init, arguments
 
 
-def numbers():
-  return timing.Timing(48).init, (jnp.zeros((1, 2)),)
+def conditioner():
+  config = stable_audio_lib.StableAudioConfig(width=24, text_width=24)
+  inputs = {
+    "text_tokens": jnp.zeros((1, 2, 24)),
+    "text_mask": jnp.ones((1, 2), bool),
+    "timing": jnp.zeros((1, 2)),
+  }
+  keep = jnp.ones((1, 1), bool)
+  return stable_audio_lib.StableAudio(config).init, (inputs, keep)
 
 
 PARTS = {
   "denoiser": (denoiser, lambda form: stable_audio.denoiser(DEPTH, form)),
   "codec": (codec, lambda form: stable_audio.codec(len(STRIDES), form)),
-  "numbers": (numbers, stable_audio.numbers),
+  "conditioner": (conditioner, stable_audio.conditioner),
 }
 FORMATS = ("diffusers", "stable-audio-tools")
 
@@ -95,7 +102,7 @@ def test_diffusers_classes_have_these_names_and_shapes(part):
         decoder_channels=16,
         decoder_input_channels=8,
       ),
-      "numbers": lambda: StableAudioProjectionModel(24, 24, 0, 512),
+      "conditioner": lambda: StableAudioProjectionModel(24, 24, 0, 512),
     }[part]()
   theirs = {k: tuple(v.shape) for k, v in model.state_dict().items()}
   rows = list(PARTS[part][1]("diffusers"))
@@ -137,8 +144,8 @@ def test_tools_fuse_queries_keys_and_values():
 
 
 def test_every_mismatch_is_named():
-  rows = list(stable_audio.numbers("diffusers"))
-  arrays = ours("numbers")
+  rows = list(stable_audio.conditioner("diffusers"))
+  arrays = ours("conditioner")
   theirs = shapes(dict(tables.to_theirs(rows, arrays.get)))
   stem = "start_number_conditioner.time_positional_embedding"
   theirs[f"{stem}.1.weights"] = theirs.pop(f"{stem}.1.weight")
@@ -148,5 +155,5 @@ def test_every_mismatch_is_named():
     f"{stem}.1.weights is unknown",
     f"{stem}.1.bias has shape (7,), the model's is (24,)",
   ]
-  with pytest.raises(ValueError, match="total/weights"):
+  with pytest.raises(ValueError, match="timing/total/weights"):
     tables.mismatches(rows[:3], ours=shapes(arrays), theirs=theirs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ COMMANDS = {
   "measure": "show the signals of an audio or video file, write its cue sheet",
   "yard": "render clips of the synthetic yard, as records or as videos",
   "train": "train a codec or a denoiser from a config",
+  "import": "make a release of public Stable Audio weights",
+  "export": "write a release for PyTorch users",
 }
 
 # What the machine refuses a user, as opposed to what our code got wrong.
@@ -95,7 +98,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     if name != called:
       commands.add_parser(name, help=line)
       continue
-    module = importlib.import_module(f"vta.commands.{name}")
+    # A module cannot be called `import`.
+    name_ = f"{name}_" if keyword.iskeyword(name) else name
+    module = importlib.import_module(f"vta.commands.{name_}")
     # A command's docstring is its help; the examples go below the options.
     description, _, examples = module.__doc__.partition("\nExamples:\n")
     command = commands.add_parser(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Iterator
 
@@ -58,6 +59,33 @@ def scratch_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     raise errors.InputError(target, f"cannot write: {error.strerror}") from None
   finally:
     temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+  """Yields a temporary folder beside `path`; renames it to `path` on success.
+
+  Raises:
+    InputError: when there is something at `path`, or nothing can be made there.
+  """
+  target = pathlib.Path(path)
+  if target.exists():
+    raise errors.InputError(target, "is there already")
+  try:
+    name = tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.")
+  except OSError as error:
+    raise errors.InputError(target, f"cannot write: {error.strerror}") from None
+  temporary = pathlib.Path(name)
+  try:
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o777 & ~mask)
+    yield temporary
+    temporary.replace(target)
+  except OSError as error:
+    raise errors.InputError(target, f"cannot write: {error.strerror}") from None
+  finally:
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _temporary(target: pathlib.Path) -> pathlib.Path:

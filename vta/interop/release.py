@@ -14,7 +14,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -73,32 +73,49 @@ def save(
 
   Vectors (gains, biases, snake's exponents) are few and sensitive.
   """
+
+  def leaves(tree):
+    for path, leaf in trees.flatten(tree).items():
+      yield path, np.asarray(leaf, dtype if np.ndim(leaf) > 1 else np.float32)
+
+  tables = {name: leaves(tree) for name, tree in parts.items()}
+  write(folder, config=config, parts=tables, card=card)
+
+
+def write(
+  folder: str | os.PathLike,
+  *,
+  config: Mapping[str, Any],
+  parts: Mapping[str, Iterable[tuple[str, tensors.Tensor]]],
+  card: str,
+) -> None:
+  """Writes a release of tensors as they come, config.json last.
+
+  Args:
+    folder: made if missing.
+    config: all of config.json but its format mark.
+    parts: path and tensor of every parameter, consumed one at a time.
+    card: the model card.
+  """
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
-  for name, tree in parts.items():
-    tensors.write(
-      folder / f"{name}.safetensors",
-      (
-        (path, np.asarray(leaf, dtype if np.ndim(leaf) > 1 else np.float32))
-        for path, leaf in trees.flatten(tree).items()
-      ),
-    )
+  for name, table in parts.items():
+    tensors.write(folder / f"{name}.safetensors", table)
   document = {"format": FORMAT, "parts": sorted(parts), **config}
   for name, text in (
-    ("config.json", json.dumps(document, indent=2) + "\n"),
     ("README.md", card),
+    ("config.json", json.dumps(document, indent=2) + "\n"),
   ):
     with files.atomic_path(folder / name) as temporary:
       temporary.write_text(text)
 
 
-def load(folder: str | os.PathLike) -> Release:
-  """Reads a release folder.
+def read_config(folder: pathlib.Path) -> dict[str, Any]:
+  """A release's config.json without its format mark; "parts" are names.
 
   Raises:
     InputError: naming the file and what is wrong with it.
   """
-  folder = pathlib.Path(folder)
   path = folder / "config.json"
   try:
     config = json.loads(path.read_text())
@@ -113,6 +130,17 @@ def load(folder: str | os.PathLike) -> Release:
     raise errors.InputError(
       path, f"format: expected {FORMAT!r}, found {found!r}"
     )
+  return config
+
+
+def load(folder: str | os.PathLike) -> Release:
+  """Reads a release folder.
+
+  Raises:
+    InputError: naming the file and what is wrong with it.
+  """
+  folder = pathlib.Path(folder)
+  config = read_config(folder)
   parts = {}
   for name in config.pop("parts"):
     reader = tensors.Reader(folder / f"{name}.safetensors")

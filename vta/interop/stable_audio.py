@@ -17,7 +17,7 @@ Format = Literal["diffusers", "stable-audio-tools"]
 # stable-audio-tools keeps all parts in one file, under these.
 TOOLS_DENOISER = "model.model."
 TOOLS_CODEC = "pretransform.model."
-TOOLS_NUMBERS = "conditioner.conditioners."
+TOOLS_CONDITIONER = "conditioner.conditioners."
 # What its files hold besides, and a model does not: it is recomputed.
 TOOLS_DERIVED = ("model.model.transformer.rotary_pos_emb.inv_freq",)
 
@@ -157,20 +157,33 @@ def codec(stages: int, naming: Format) -> Iterator[Row]:
     )
 
 
-def numbers(naming: Format) -> Iterator[Row]:
-  """Rows of the embedders of start and total (`vta.conditioning.timing`)."""
+def conditioner(naming: Format, *, projected: bool = False) -> Iterator[Row]:
+  """Rows of `vta.conditioning.stable_audio`.
+
+  Args:
+    naming: whose names.
+    projected: whether the prompt's tokens are of another width than the
+      denoiser's; diffusers alone has that.
+  """
   tools = naming == "stable-audio-tools"
   for ours, diffusers, theirs in (
     ("start", "start_number_conditioner", "seconds_start"),
     ("total", "end_number_conditioner", "seconds_total"),
   ):
-    stem = f"{diffusers}.time_positional_embedding"
+    path, stem = f"timing/{ours}", f"{diffusers}.time_positional_embedding"
     if tools:
-      stem = f"{TOOLS_NUMBERS}{theirs}.embedder.embedding"
-    yield Row(ours=f"{ours}/weights", theirs=f"{stem}.0.weights")
+      stem = f"{TOOLS_CONDITIONER}{theirs}.embedder.embedding"
+    yield Row(ours=f"{path}/weights", theirs=f"{stem}.0.weights")
     yield Row(
-      ours=f"{ours}/project/kernel",
+      ours=f"{path}/project/kernel",
       theirs=f"{stem}.1.weight",
       layout=tables.LINEAR,
     )
-    yield Row(ours=f"{ours}/project/bias", theirs=f"{stem}.1.bias")
+    yield Row(ours=f"{path}/project/bias", theirs=f"{stem}.1.bias")
+  if projected:
+    yield Row(
+      ours="text_projection/kernel",
+      theirs="text_projection.weight",
+      layout=tables.LINEAR,
+    )
+    yield Row(ours="text_projection/bias", theirs="text_projection.bias")

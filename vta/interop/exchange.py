@@ -1,0 +1,205 @@
+"""What the two public formats of Stable Audio share: checks and conversion.
+
+A release of the preset "stable_audio" has three parts, "codec", "conditioner"
+and "denoiser", and the text encoder's files, as they came, in the folder
+text_encoder. One tensor is held at a time, and every name and shape is checked
+before anything is written.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vta import errors
+from vta.conditioning import stable_audio as conditioning
+from vta.interop import release, stable_audio, tables, tensors, trees
+from vta.models import autoencoder, dit
+
+PRESET = "stable_audio"
+TEXT_ENCODER = "text_encoder"
+RATE = 44_100
+# What the public layouts leave no choice in.
+_FIXED = (
+  ("codec", "dilations", (1, 3, 9)),
+  ("codec", "groups", ()),
+  ("codec", "edge", 7),
+  ("denoiser", "ff_multiple", 4),
+  ("denoiser", "conditioning", "prepend"),
+  ("denoiser", "qk_norm", False),
+  ("denoiser", "control_depth", 0),
+)
+
+Shapes = Mapping[str, tuple[int, ...]]
+Rows = Sequence[tables.Row]
+
+
+def defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+  """A release's config of this preset: sizes, and the public card's sampling.
+
+  Args:
+    config: the sections "codec", "denoiser", "conditioner" and "window".
+  """
+  latents = config["codec"]["latents"]
+  return {
+    "preset": PRESET,
+    **config,
+    # Stable Audio's latents are as its codec has them.
+    "latent_mean": [0.0] * latents,
+    "latent_std": [1.0] * latents,
+    "guidance": {
+      "groups": [["text"]],
+      "scales": [7.0],
+      "steps": 100,
+      "solver": "dpm-sde",
+    },
+  }
+
+
+def rows(config: Mapping[str, Any], naming: stable_audio.Format):
+  """The table of every part of a release."""
+  sizes = config["conditioner"]
+  return {
+    "codec": list(stable_audio.codec(len(config["codec"]["strides"]), naming)),
+    "conditioner": list(
+      stable_audio.conditioner(
+        naming, projected=sizes["text_width"] != sizes["width"]
+      )
+    ),
+    "denoiser": list(
+      stable_audio.denoiser(config["denoiser"]["depth"], naming)
+    ),
+  }
+
+
+def shapes(config: Mapping[str, Any]) -> dict[str, Shapes]:
+  """Path -> shape of every parameter of every part, without computing any."""
+  codec = autoencoder.AutoencoderConfig(**_tuples(config["codec"]))
+  denoiser = dit.DiTConfig(**_tuples(config["denoiser"]))
+  conditioner = conditioning.StableAudioConfig(**config["conditioner"])
+  key = jax.random.key(0)
+
+  def init():
+    inputs = {
+      "text_tokens": jnp.zeros((1, 2, conditioner.text_width)),
+      "text_mask": jnp.ones((1, 2), bool),
+      "timing": jnp.zeros((1, 2)),
+    }
+    made, params = conditioning.StableAudio(conditioner).init_with_output(
+      key, inputs, jnp.ones((1, 1), bool)
+    )
+    latents = jnp.zeros((1, 2, denoiser.latents))
+    wave = jnp.zeros((1, codec.hop, codec.channels))
+    return {
+      "codec": autoencoder.Autoencoder(codec).init(key, wave, key)["params"],
+      "conditioner": params["params"],
+      "denoiser": dit.DiT(denoiser).init(key, latents, jnp.zeros(1), made)[
+        "params"
+      ],
+    }
+
+  return {
+    name: {path: leaf.shape for path, leaf in trees.flatten(tree).items()}
+    for name, tree in jax.eval_shape(init).items()
+  }
+
+
+def _tuples(section: Mapping[str, Any]) -> dict[str, Any]:
+  return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
+
+
+def convert(
+  part: Rows,
+  reader: tensors.Reader,
+  *,
+  ours: Shapes,
+  ignored: Sequence[str] = (),
+) -> Iterator[tuple[str, tensors.Tensor]]:
+  """Our tensors of a part out of a checkpoint.
+
+  Args:
+    part: its table.
+    reader: the checkpoint.
+    ours: what the model expects.
+    ignored: names of the checkpoint that are of no concern.
+
+  Raises:
+    InputError: at once, with every name and shape that does not fit.
+  """
+  theirs = {n: s for n, s in reader.shapes.items() if n not in ignored}
+  found = tables.mismatches(part, ours=ours, theirs=theirs)
+  if found:
+    shown = "; ".join(found[:8]) + ("; ..." if len(found) > 8 else "")
+    raise errors.InputError(
+      reader.path, f"{len(found)} tensors do not fit its config: {shown}"
+    )
+  return tables.to_ours(part, reader.read)
+
+
+def opened(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+  """A release's config and a reader of each of its parts.
+
+  Raises:
+    InputError: it is no release, not of this preset, or does not hold what its
+      config says.
+  """
+  config = release.read_config(folder)
+  if config.get("preset") != PRESET:
+    raise errors.InputError(
+      folder / "config.json",
+      f"preset: only {PRESET!r} has a public layout, this is "
+      f"{config.get('preset')!r}",
+    )
+  for section, name, public in _FIXED:
+    found = config[section].get(name, public)
+    if found not in (public, [*public] if isinstance(public, tuple) else None):
+      raise errors.InputError(
+        folder / "config.json",
+        f"{section}.{name}: the public layout has {public!r}, this is "
+        f"{found!r}",
+      )
+  parts = {}
+  for name, wanted in shapes(config).items():
+    reader = tensors.Reader(folder / f"{name}.safetensors")
+    wrong = [
+      f"{path} is {reader.shapes.get(path, 'missing')}, not {shape}"
+      for path, shape in wanted.items()
+      if reader.shapes.get(path) != shape
+    ]
+    wrong += [f"{p} is unknown" for p in reader.shapes if p not in wanted]
+    if wrong:
+      shown = "; ".join(wrong[:8]) + ("; ..." if len(wrong) > 8 else "")
+      raise errors.InputError(
+        reader.path, f"{len(wrong)} arrays do not fit config.json: {shown}"
+      )
+    parts[name] = reader
+  return config, parts
+
+
+def copy_files(
+  source: pathlib.Path,
+  target: pathlib.Path,
+  *,
+  wanted: Callable[[str], bool] = lambda name: True,
+) -> None:
+  """Copies a folder's plain files, if there is such a folder."""
+  if not source.is_dir():
+    return
+  target.mkdir(parents=True, exist_ok=True)
+  for file in sorted(source.iterdir()):
+    if file.is_file() and wanted(file.name):
+      shutil.copyfile(file, target / file.name)
+
+
+def card(source: pathlib.Path) -> str:
+  """The model card of an imported release."""
+  return (
+    f"# Imported from {source.name}\n\n"
+    "Weights of the public Stable Audio layout, renamed by `python -m vta "
+    "import`, not a number changed. The licence they came under applies.\n"
+  )
