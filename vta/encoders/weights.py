@@ -9,19 +9,22 @@ run. Nothing here unpickles.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import ml_dtypes  # noqa: F401, teaches NumPy the name bfloat16
 import numpy as np
 import safetensors
+import tokenizers
 
 from vta import errors
+from vta.interop import tensors as tensors_lib
 
 _FLOATS = ("F32", "F16", "BF16")
 
@@ -101,6 +104,36 @@ def read_config(path: str | os.PathLike) -> dict:
   return config
 
 
+def require(
+  document: Mapping, ported: Mapping[str, tuple], *, where: str | os.PathLike
+) -> None:
+  """Raises InputError where a config.json asks for what is not ported."""
+  wrong = [
+    f"{name} is {document[name]!r}; only {' or '.join(map(repr, values))} is "
+    "supported"
+    for name, values in ported.items()
+    if document.get(name, values[0]) not in values
+  ]
+  if wrong:
+    raise errors.InputError(where, "; ".join(wrong))
+
+
+def read_tokenizer(
+  path: str | os.PathLike, *, limit: int
+) -> tokenizers.Tokenizer:
+  """A tokenizer.json of at most `limit` tokens."""
+  try:
+    tokenizer = tokenizers.Tokenizer.from_file(os.fspath(path))
+  except Exception as error:  # The library raises bare Exceptions.
+    raise errors.InputError(path, f"not a tokenizer: {error}") from None
+  size = tokenizer.get_vocab_size()
+  if size > limit:
+    raise errors.InputError(
+      path, f"has {size} tokens, but the weights know only {limit}"
+    )
+  return tokenizer
+
+
 def check_digest(path: str | os.PathLike, sha256: str) -> None:
   """Raises InputError unless the whole file has the pinned digest."""
   try:
@@ -146,6 +179,32 @@ def read_tensors(
     ) from None
 
 
+def read_folder_tensors(folder: str | os.PathLike) -> dict[str, np.ndarray]:
+  """The floating-point tensors of a Hugging Face folder, as float32.
+
+  They are in model.safetensors, or in the shards that its index names.
+  Integer tensors are left out, as in `read_tensors`.
+
+  Raises:
+    InputError: when a file is missing, cannot be read, or is not as the index
+      says.
+  """
+  path = pathlib.Path(folder) / "model.safetensors"
+  index = tensors_lib.index_of(path)
+  if not path.is_file() and not index.is_file():
+    raise errors.InputError(
+      folder, f"expected {path.name} here, or its shards and {index.name}"
+    )
+  reader = tensors_lib.Reader(path)
+  tensors = {}
+  for name in reader.shapes:
+    tensor = reader.read(name)
+    # Not np.floating: NumPy does not count bfloat16 as one.
+    if tensor.dtype.name in ("float32", "float16", "bfloat16"):
+      tensors[name] = tensor.astype(np.float32, copy=False)
+  return tensors
+
+
 def take(
   tensors: Mapping[str, np.ndarray],
   name: str,
@@ -166,3 +225,48 @@ def take(
       where, f"tensor {name} has shape {tensor.shape}, expected {shape}"
     )
   return tensor
+
+
+@contextlib.contextmanager
+def taking(
+  tensors: Mapping[str, np.ndarray],
+  *,
+  prefix: str,
+  whole: str,
+  where: str | os.PathLike,
+) -> Iterator[Callable[..., np.ndarray]]:
+  """Lends `take(name, *shape)`; what did not fit is reported all at once.
+
+  Args:
+    tensors: a state dict.
+    prefix: what may stand before a name: that of a model with a head.
+    whole: what begins with this, every layer, must have been taken: a file
+      with more layers than config.json says is of another model.
+    where: the tensors come from.
+
+  Raises:
+    InputError: on leaving; it lists each tensor that is missing, has another
+      shape, or is not in the model.
+  """
+  tensors = {n.removeprefix(prefix): value for n, value in tensors.items()}
+  taken, wrong = set(), []
+
+  def take_or_note(name, *shape):
+    taken.add(name)
+    try:
+      return take(tensors, name, shape, where=where)
+    except errors.InputError as error:
+      wrong.append(error.message)
+      return np.zeros(shape, np.float32)
+
+  yield take_or_note
+  wrong += [
+    f"tensor {name} is not in the model"
+    for name in sorted(tensors.keys() - taken)
+    if name.startswith(whole)
+  ]
+  if wrong:
+    raise errors.InputError(
+      where,
+      f"{len(wrong)} tensors do not fit config.json: {'; '.join(wrong)}",
+    )
