@@ -5,8 +5,8 @@
 `codec.py` alone is the published geometry (156.1M parameters; batch 128 on 8
 A100 for 1M steps in Tri-Ergon); not yet run here at that size.
 `:starter` is 8.4M parameters behind a lapped transform, for two CPU cores, some
-ten minutes; its levels start at their principal components. The shipped one
-went on for 1,020 steps with the decoder alone:
+ten minutes; two of its latents are the loudness, and its levels start at least
+squares. The decoder alone may train on, which keeps latents that are made:
 
   python -m vta train --config configs/codec.py:starter --workdir runs/more \\
       --set init_from=runs/codec/release --set optimizer.learning_rate=3e-4 \\

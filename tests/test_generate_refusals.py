@@ -214,6 +214,13 @@ def copied(folder, change):
   return release
 
 
+def other_preset(release):
+  path = release / "config.json"
+  config = json.loads(path.read_text())
+  config["preset"] = "stable_audio"
+  path.write_text(json.dumps(config))
+
+
 def other_shape(release):
   path = release / "config.json"
   config = json.loads(path.read_text())
@@ -237,6 +244,7 @@ def other_shape(release):
     ),
     (lambda r: (r / "vocabulary.safetensors").unlink(), "vocabulary"),
     (other_shape, "denoiser.safetensors"),
+    (other_preset, "preset: clips are scored with 'foley'"),
   ],
 )
 def test_checkpoints(tmp_path, clip, capfd, change, said):

@@ -87,6 +87,15 @@ def test_a_clip_alone_or_among_others_is_the_same(generator, frames):
     np.testing.assert_allclose(alone, wave, atol=1e-4 * np.abs(wave).max())
 
 
+def test_a_drawn_curve_is_obeyed_even_by_random_weights(generator, frames):
+  track = everything()
+  wave, free = generate(generator, job(frames, track), job(frames))
+  obtained = loudness.momentary(wave)
+  wanted = track.loudness.resample(obtained.times).lufs
+  assert np.abs(obtained.lufs - wanted).mean() < 1.0
+  assert np.abs(loudness.momentary(free).lufs - wanted).mean() > 3.0
+
+
 def test_seeds_and_solvers_differ(generator, frames):
   waves = [
     *generate(generator, job(frames, seed=1), job(frames, seed=2)),

@@ -41,6 +41,9 @@ def test_what_is_written_is_read(tmp_path, limit, files):
   tensors.write(path, ARRAYS.items(), limit=limit)
   assert set(files) <= set(os.listdir(tmp_path))
   assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+  modes = {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+  (tmp_path / "plain").touch()
+  assert modes == {(tmp_path / "plain").stat().st_mode & 0o777}
   reader = tensors.Reader(path)
   assert reader.shapes == {k: v.shape for k, v in ARRAYS.items()}
   for name, array in ARRAYS.items():

@@ -23,7 +23,7 @@ FLOOR_OF = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 PURE = {
   "signals": {"signals", "errors", "files"},  # cue sheets are written there
   "conditioning": {"conditioning", "signals"},
-  "models": {"models", "conditioning"},
+  "models": {"models", "conditioning", "signals"},
   "diffusion": {"diffusion"},
 }
 FRAMEWORKS = {"jax", "flax", "optax", "torch"}

@@ -1,18 +1,18 @@
 """The codec against diffusers, and what its front end promises."""
 
 import functools
-import re
 
 import diffusers
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyloudnorm
 import pytest
 import scipy.fft
 import scipy.linalg
 import torch
-from flax import traverse_util
 
+from vta.interop import stable_audio, tables, trees
 from vta.models import levels, mdct, snake
 from vta.models.autoencoder import (
   Autoencoder,
@@ -22,21 +22,7 @@ from vta.models.autoencoder import (
   start_levels,
 )
 from vta.models.convolution import Upsample
-
-
-def _flax_name(name: str) -> str:
-  """Our path of diffusers' "encoder.block.0.res_unit1.conv1.weight_v"."""
-  name = re.sub(r"block\.(\d+)", r"block_\1", name)
-  name = name.replace("weight_g", "g").replace("weight_v", "v")
-  return name.replace(".", "/")
-
-
-def _flax_value(name: str, value: torch.Tensor) -> np.ndarray:
-  array = value.detach().numpy()
-  if name.endswith("weight_v"):
-    transposed = ".conv_t1." in name
-    return array.transpose((2, 0, 1) if transposed else (2, 1, 0))
-  return array.reshape(-1)
+from vta.signals import loudness
 
 
 def _normal(rng, shape) -> jax.Array:
@@ -79,11 +65,10 @@ def test_oobleck_parity():
   rng = np.random.default_rng(1)
   wave = _normal(rng, (2, 4 * config.hop, 2))
 
-  flat = {
-    tuple(_flax_name(name).split("/")): _flax_value(name, value)
-    for name, value in theirs.named_parameters()
-  }
-  params = {"params": traverse_util.unflatten_dict(flat)}
+  state = {k: v.detach().numpy() for k, v in theirs.state_dict().items()}
+  rows = list(stable_audio.codec(len(strides), "diffusers"))
+  flat = dict(tables.to_ours(rows, state.get))
+  params = {"params": trees.unflatten(flat)}
   key = jax.random.key(0)
   fresh = jax.eval_shape(lambda: ours.init(key, wave, key))
   assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, fresh)
@@ -247,6 +232,61 @@ def test_level_distance_hears_a_click_that_lost_its_peak():
   )
 
 
+FULL = AutoencoderConfig(
+  latents=4,
+  width=8,
+  multiples=(2,),
+  strides=(4,),
+  dilations=(1,),
+  groups=((24, 4), (16, 8), (18, 16)),
+)
+
+
+def test_two_latents_are_the_loudness():
+  """The first is the mean of left and right, the second half what they differ.
+
+  Against pyloudnorm's filters, one latent at a time.
+  """
+  rng = np.random.default_rng(13)
+  level = np.exp(rng.uniform(-6.0, 0.0, (1, 40, 1, 2)))
+  # Of one level over several latents, so that the overlap moves little.
+  level = np.repeat(level[:, ::8], 8, axis=1)
+  noise = 0.1 * rng.normal(size=(1, 40, FULL.hop, 2))
+  wave = (level * noise).reshape(1, -1, 2).astype(np.float32)
+  spectra = mdct.mdct(jnp.asarray(wave), bands=FULL.bands)
+  found = np.asarray(levels.loudness(spectra, blocks=FULL.blocks))[0]
+  middle, side = 1.15 * found[:, 0] - 6.0, 0.4 * found[:, 1]
+
+  want = wave[0].astype(np.float64)
+  for stage in pyloudnorm.Meter(44_100)._filters.values():
+    want = np.stack([stage.apply_filter(c) for c in want.T], axis=1)
+  power = np.square(want).reshape(40, FULL.hop, 2).mean(axis=1)
+  want = 0.5 * np.log(power)
+  inner = np.arange(40) % 8 % 7 > 0  # off the steps of the level
+  np.testing.assert_allclose(middle[inner], want.mean(1)[inner], atol=0.05)
+  difference = (want[:, 0] - want[:, 1]) / 2
+  np.testing.assert_allclose(side[inner], difference[inner], atol=0.05)
+
+
+def test_a_wave_is_as_loud_as_its_two_latents_say():
+  """An untrained codec obeys, up to what neighbours leak into each other."""
+  codec = Autoencoder(FULL)
+  latents = _normal(np.random.default_rng(14), (1, 48, FULL.latents))
+  drawn = np.array([-40.0, -30.0, -20.0, -90.0])  # LUFS, the last is silence
+  log = (drawn + 0.691) / 20 * np.log(10)
+  middle = np.repeat((log + 6.0) / 1.15, 12)
+  latents = latents.at[..., 0].set(middle).at[..., 1].set(0.0)
+  decode = functools.partial(codec.init_with_output, method="decode")
+  wave, _ = jax.jit(decode)(jax.random.key(0), latents)
+  obtained = loudness.momentary(np.asarray(wave[0]), block=0.1)
+  for i, want in enumerate(drawn):
+    centre = (i + 0.5) * 12 * FULL.hop / 44_100
+    near = np.abs(obtained.times - centre) < 0.15
+    np.testing.assert_allclose(
+      obtained.lufs[near], max(want, loudness.FLOOR), atol=1.5
+    )
+
+
 def test_principal_components_are_those_of_the_svd():
   rng = np.random.default_rng(10)
   rows = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)) + 3.0
@@ -341,6 +381,8 @@ def test_residual_scale_shrinks_the_initial_output():
 def test_bad_shapes_are_refused():
   with pytest.raises(ValueError, match="one multiple per stride"):
     AutoencoderConfig(multiples=(1, 2, 3), strides=(4, 4))
+  with pytest.raises(ValueError, match="2 latents are loudness, there are 2"):
+    AutoencoderConfig(groups=GROUPS, latents=2)
   with pytest.raises(ValueError, match="even, got 7"):
     AutoencoderConfig(groups=((3, 1), (1, 4)))
   with pytest.raises(ValueError, match="2 channels, not 1"):

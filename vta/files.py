@@ -35,7 +35,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   target = pathlib.Path(path)
   with scratch_path(target) as temporary:
     yield temporary
-    temporary.replace(target)
+    publish(temporary, target)
 
 
 @contextlib.contextmanager
@@ -50,15 +50,20 @@ def scratch_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   target = pathlib.Path(path)
   temporary = _temporary(target)
   try:
-    # mkstemp makes private files; what a user asked for follows the umask.
-    mask = os.umask(0)
-    os.umask(mask)
-    temporary.chmod(0o666 & ~mask)
     yield temporary
   except OSError as error:
     raise errors.InputError(target, f"cannot write: {error.strerror}") from None
   finally:
     temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: pathlib.Path, target: pathlib.Path) -> None:
+  """Gives a finished temporary file or folder its name."""
+  # What tempfile makes is private; what a user asked for follows the umask.
+  mask = os.umask(0)
+  os.umask(mask)
+  temporary.chmod((0o777 if temporary.is_dir() else 0o666) & ~mask)
+  temporary.replace(target)
 
 
 @contextlib.contextmanager
@@ -77,11 +82,8 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     raise errors.InputError(target, f"cannot write: {error.strerror}") from None
   temporary = pathlib.Path(name)
   try:
-    mask = os.umask(0)
-    os.umask(mask)
-    temporary.chmod(0o777 & ~mask)
     yield temporary
-    temporary.replace(target)
+    publish(temporary, target)
   except OSError as error:
     raise errors.InputError(target, f"cannot write: {error.strerror}") from None
   finally:

@@ -49,6 +49,7 @@ def sample(
   schedule: Schedule,
   *,
   keys: Key[Array, "b"] | None = None,
+  adjust: Callable[[Latents], Latents] = lambda estimate: estimate,
 ) -> Latents:
   """Runs a schedule; call it inside the caller's jit.
 
@@ -59,6 +60,7 @@ def sample(
     schedule: from `ddim` or `dpm_solver`.
     keys: one random key per clip, for a schedule that adds noise. A clip's
       result is a function of its own key, whatever else is in the batch.
+    adjust: what is done to every clean estimate before it is used.
 
   Returns:
     Clean latents.
@@ -74,7 +76,7 @@ def sample(
     z, before = state
     index, time, carry, clean, amount = row
     times = jnp.full(z.shape[:1], time)
-    estimate = path.to_clean(z, denoise(z, times), times)
+    estimate = adjust(path.to_clean(z, denoise(z, times), times))
     estimates = (estimate, *before)
     z = carry * z + sum(clean[i] * d for i, d in enumerate(estimates))
     if stochastic:

@@ -25,6 +25,7 @@ from vta.interop import release as release_lib
 from vta.media import read
 from vta.models import autoencoder
 from vta.signals import cues, masks, timing
+from vta.signals import loudness as loudness_lib
 from vta.training import system as system_lib
 
 STARTER = pathlib.Path(__file__).parent.parent / "starter"
@@ -77,6 +78,12 @@ class Generator:
       InputError: naming what is missing or does not fit.
     """
     release = release_lib.load(folder)
+    if release.config.get("preset") != "foley":
+      raise errors.InputError(
+        release.folder / "config.json",
+        f"preset: clips are scored with 'foley', this is "
+        f"{release.config.get('preset')!r}",
+      )
     self.system = system_lib.System.build(release.config)
     tower = self.system.conditioner.config.frames.tower
     if tower not in (0, picture_lib.WIDTH):
@@ -153,11 +160,16 @@ class Generator:
     samples = round(duration * timing.SAMPLE_RATE)
     latents = -(-samples // self.system.codec.config.hop)
     cover = windows.cover(latents, size=self.system.window)
+    edges = loudness_lib.block_edges(samples)
+    blocks = (edges[:-1] + edges[1:]) / (2 * timing.SAMPLE_RATE)
+    curves = np.zeros((len(jobs), len(blocks), 2), np.float32)
     rows, negatives = [], []
-    for job in jobs:
+    for i, job in enumerate(jobs):
       one, negative = self._inputs(job, cover)
       rows += one
       negatives += negative
+      if job.track.loudness is not None:
+        curves[i] = job.track.loudness.resample(blocks).lufs
     scales = np.tile(
       np.array(settings.guidance, np.float32)[:, None], (1, len(jobs))
     )
@@ -167,15 +179,17 @@ class Generator:
       sampling.stack(negatives),
       jnp.stack([jax.random.key(job.seed) for job in jobs]),
       scales,
+      curves,
       self._mean,
       self._std,
       system=self.system,
       windows=cover,
+      samples=samples,
       groups=self._groups,
       solver=settings.solver,
       steps=settings.steps,
     )
-    return list(np.asarray(waves[:, :samples]))
+    return list(np.asarray(waves))
 
   def _inputs(
     self, job: Job, cover: windows.Windows

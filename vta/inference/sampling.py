@@ -14,12 +14,23 @@ from jaxtyping import Array, Float, Key
 from vta.conditioning import conditions as conditions_lib
 from vta.conditioning import inputs as inputs_lib
 from vta.diffusion import guidance, sampler
+from vta.inference import drawn as drawn_lib
 from vta.inference import windows as windows_lib
 from vta.training import system as system_lib
 
+_LOUDNESS = inputs_lib.NAMES.index("loudness")
+
 
 @functools.partial(
-  jax.jit, static_argnames=("system", "windows", "groups", "solver", "steps")
+  jax.jit,
+  static_argnames=(
+    "system",
+    "windows",
+    "samples",
+    "groups",
+    "solver",
+    "steps",
+  ),
 )
 def generate(
   params: Mapping[str, Any],
@@ -27,15 +38,17 @@ def generate(
   negative: Mapping[str, Array],
   keys: Key[Array, "b"],
   scales: Float[Array, "g b"],
+  curves: Float[Array, "b k 2"],
   mean: Float[Array, "c"],
   std: Float[Array, "c"],
   *,
   system: system_lib.System,
   windows: windows_lib.Windows,
+  samples: int,
   groups: tuple[tuple[str, ...], ...],
   solver: str,
   steps: int,
-) -> Float[Array, "b n 2"]:
+) -> Float[Array, "b t 2"]:
   """Generates a batch of clips of one length.
 
   Args:
@@ -46,17 +59,20 @@ def generate(
     keys: one per clip; with the inputs they determine the result, whatever
       else is in the batch.
     scales: guidance of each group and clip.
+    curves: LUFS at the blocks of `loudness.momentary`, which are obeyed where
+      "loudness" is asked for and the codec's latents say how loud they are.
     mean: of the codec's latents, per channel.
     std: idem.
     system: the wired preset.
     windows: how the clip is covered.
+    samples: of the clip.
     groups: entries in the order in which guidance adds them. An entry of no
       group is in every branch: it is followed and not exaggerated.
     solver: "dpm" (DPM-Solver++ 2M), "dpm-sde" (3M SDE) or "ddim".
     steps: denoiser calls.
 
   Returns:
-    waves of windows.length latents, to be cut to the clip.
+    waves of so many samples.
   """
   features = system.encode(params, inputs)
   null = {
@@ -95,14 +111,31 @@ def generate(
     per_window = jnp.repeat(scales, len(windows.starts), axis=1)
     return windows.join(guidance.guide(velocity, per_window))
 
-  shape = (windows.length, system.codec.config.latents)
+  codec = system.codec.config
+  drawn = inputs["asked"][:: len(windows.starts), _LOUDNESS]
+
+  def adjust(estimate):
+    if not codec.groups:
+      return estimate
+    obedient = drawn_lib.obey(
+      estimate * std[None, None] + mean[None, None],
+      curves,
+      drawn,
+      share=drawn_lib.overlaps(samples, hop=codec.hop, latents=windows.length),
+    )
+    return (obedient - mean[None, None]) / std[None, None]
+
+  shape = (windows.length, codec.latents)
   start = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
-  latents = sampler.sample(denoise, start, schedule(solver, steps), keys=keys)
-  return system.codec.apply(
+  latents = sampler.sample(
+    denoise, start, schedule(solver, steps), keys=keys, adjust=adjust
+  )
+  waves = system.codec.apply(
     {"params": params["codec"]},
     latents * std[None, None] + mean[None, None],
     method="decode",
   )
+  return waves[:, :samples]
 
 
 def schedule(solver: str, steps: int) -> sampler.Schedule:

@@ -117,13 +117,13 @@ def write(
       total += sum(tensor.nbytes for tensor in shard.values())
       del shard
     if len(written) == 1:
-      written[0][0].replace(path)
+      files.publish(written[0][0], path)
       index_of(path).unlink(missing_ok=True)
       return
     places = {}
     for number, (temporary, names) in enumerate(written, 1):
       name = f"{path.stem}-{number:05}-of-{len(written):05}{path.suffix}"
-      temporary.replace(path.with_name(name))
+      files.publish(temporary, path.with_name(name))
       places |= dict.fromkeys(names, name)
     document = {"metadata": {"total_size": total}, "weight_map": places}
     with files.atomic_path(index_of(path)) as temporary:

@@ -5,11 +5,13 @@ With its defaults this is Stable Audio's Oobleck, 156.1M parameters (papers.md
 `block.0` written `block_0`: only `weight_g`, `weight_v` are `g`, `v` here.
 
 `groups` are ours, for small machines: the network then sees the wave through an
-orthonormal lapped transform (`vta.models.mdct`), as levels and shape
-(`vta.models.levels`). Levels also pass around the network by two linear maps,
-which `start_levels` sets to their principal components, so that the codec has
-every envelope from the first step; noise of a fixed seed stands for whatever
-the network does not say about the shape.
+orthonormal lapped transform (`vta.models.mdct`), as loudness, levels and shape
+(`vta.models.levels`). The first two latents are the loudness, exactly: a
+denoiser that is given a loudness curve needs to copy it, not to infer which
+spectrum would have it. Levels also pass around the network by two linear maps,
+which `start_levels` sets to their principal components given the loudness, so
+that the codec has every envelope from the first step; noise of a fixed seed
+stands for whatever the network does not say about the shape.
 """
 
 from __future__ import annotations
@@ -72,6 +74,8 @@ class AutoencoderConfig:
       raise ValueError(f"bands is even, got {self.bands} in {self.groups}")
     if self.groups and self.channels != 2:
       raise ValueError(f"levels are of 2 channels, not {self.channels}")
+    if self.groups and self.latents < 3:
+      raise ValueError(f"2 latents are loudness, there are {self.latents}")
 
   @property
   def bands(self) -> int:
@@ -81,7 +85,17 @@ class AutoencoderConfig:
   @property
   def hop(self) -> int:
     """Samples a latent frame."""
-    return self.bands * math.prod(self.strides)
+    return self.bands * self.blocks
+
+  @property
+  def blocks(self) -> int:
+    """Steps of the network, or blocks of the transform, a latent frame."""
+    return math.prod(self.strides)
+
+  @property
+  def free(self) -> int:
+    """Latents that the network fills: all but the loudness."""
+    return self.latents - (2 if self.groups else 0)
 
   @property
   def outputs(self) -> int:
@@ -199,7 +213,7 @@ class Encoder(nn.Module):
       x = EncoderBlock(width, stride, config, self.dtype, name=f"block_{i}")(x)
     x = SnakeBeta(name="snake1")(x)
     return Conv(
-      2 * config.latents,
+      config.free + config.latents,
       3,
       # Beside the levels' linear map the network starts small.
       initial_scale=config.residual_scale if config.groups else 1.0,
@@ -248,9 +262,10 @@ class Autoencoder(nn.Module):
     self.encoder = Encoder(config, self.dtype)
     self.decoder = Decoder(config, self.dtype)
     if config.groups:
-      self.levels_in = nn.Dense(config.latents)
-      width = 2 * levels.count(config.groups) * config.hop // config.bands
-      self.levels_out = nn.Dense(width)
+      self.levels_in = nn.Dense(config.free)
+      self.levels_out = nn.Dense(
+        2 * levels.count(config.groups) * config.blocks
+      )
 
   def encode(self, wave: Float[Array, "b t c"]) -> Posterior:
     """Wave to posterior, [b, t / hop, latents].
@@ -267,14 +282,15 @@ class Autoencoder(nn.Module):
       mean, scale = self._encoded(wave)
       return Posterior(mean=mean, scale=scale)
     spectra = mdct.mdct(wave, bands=config.bands)
-    level, shape = levels.split(spectra, config.groups)
+    loudness, level, shape = _described(spectra, config)
     mean, scale = self._encoded(jnp.concatenate([level, shape], axis=-1))
-    rows = level.reshape(*mean.shape[:2], -1)
-    return Posterior(mean=mean + self.levels_in(rows), scale=scale)
+    rows = _rows(loudness, level)
+    mean = jnp.concatenate([loudness, mean + self.levels_in(rows)], axis=-1)
+    return Posterior(mean=mean, scale=scale)
 
   def _encoded(self, x: Float[Array, "b t c"]):
     hidden = self.encoder(x).astype(jnp.float32)
-    return jnp.split(hidden, 2, axis=-1)
+    return jnp.split(hidden, [self.config.free], axis=-1)
 
   def decode(self, latents: Float[Array, "b l d"]) -> Float[Array, "b t c"]:
     """Latents to wave, [b, l x hop, channels]; not limited to +-1."""
@@ -291,6 +307,9 @@ class Autoencoder(nn.Module):
     # Where left and right differ is the network's to say.
     shape = shape.at[..., : config.bands].add(noise[None])
     spectra = levels.join(level, shape, config.groups)
+    spectra = levels.at_loudness(
+      spectra, latents[..., :2], blocks=config.blocks
+    )
     return mdct.inverse_mdct(spectra, bands=config.bands)
 
   def __call__(
@@ -301,13 +320,27 @@ class Autoencoder(nn.Module):
     return self.decode(posterior.sample(key)), posterior
 
 
+def _described(spectra: Float[Array, "b f d"], config: AutoencoderConfig):
+  """Loudness of every latent; levels and shape of every block."""
+  loudness = levels.loudness(spectra, blocks=config.blocks)
+  return loudness, *levels.split(spectra, config.groups)
+
+
+def _rows(loudness: Float[Array, "b l 2"], level: Float[Array, "b f g"]):
+  """All levels of a latent, then its loudness."""
+  level = level.reshape(*loudness.shape[:2], -1)
+  return jnp.concatenate([level, loudness], axis=-1)
+
+
 def start_levels(
   params: Mapping, wave: Float[Array, "b t c"], config: AutoencoderConfig
 ) -> dict:
-  """Sets the linear maps of the levels to the principal components of `wave`.
+  """Sets the linear maps of the levels by least squares on `wave`.
 
-  A component's deviation becomes its square root: as they are, the first would
-  drown all others; whitened, the last would cost as much as the first.
+  Levels are what the loudness says of them and, for the rest, principal
+  components. A component's deviation becomes its square root: as they are, the
+  first would drown all others; whitened, the last would cost as much as the
+  first.
 
   Args:
     params: a codec's, with `groups`.
@@ -315,20 +348,30 @@ def start_levels(
     config: the codec's shape.
   """
   spectra = mdct.mdct(wave, bands=config.bands)
-  level, _ = levels.split(spectra, config.groups)
-  per_latent = config.hop // config.bands
-  rows = np.asarray(level).reshape(-1, level.shape[-1] * per_latent)
-  mean, directions, deviation = levels.principal(rows, config.latents)
+  loudness, level, _ = _described(spectra, config)
+  rows = np.asarray(_rows(loudness, level)).reshape(
+    -1, 2 + level.shape[-1] * config.blocks
+  )
+  level, loudness = rows[:, :-2], rows[:, -2:]
+  known = np.concatenate([loudness, np.ones_like(loudness[:, :1])], axis=1)
+  said, *_ = np.linalg.lstsq(known, level)
+  _, directions, deviation = levels.principal(level - known @ said, config.free)
   gain = 1.0 / np.sqrt(deviation * deviation.mean())
   into = directions * gain[None]
   linear = {
-    "levels_in": {"kernel": into, "bias": -mean @ into},
-    "levels_out": {"kernel": (directions / gain[None]).T, "bias": mean},
+    "levels_in": {
+      "kernel": np.concatenate([into, -said[:2] @ into]),
+      "bias": -said[2] @ into,
+    },
+    "levels_out": {
+      "kernel": np.concatenate([said[:2], (directions / gain[None]).T]),
+      "bias": said[2],
+    },
   }
   # A posterior as wide as torch's initialisation has it would hide all but
   # the first components.
   last = params["encoder"]["conv2"]
-  scale = np.repeat([0.0, _NARROW], config.latents)
+  scale = np.repeat([0.0, _NARROW], [config.free, config.latents])
   last = {**last, "bias": np.asarray(last["bias"]) + scale}
   start = {
     **params,

@@ -1,10 +1,11 @@
-"""Level and shape: stereo spectra as a codec for small machines takes them.
+"""Loudness, level and shape: spectra as a codec for small machines takes them.
 
 Gain and shape are coded apart, as in CELT (Valin et al. 2013, arXiv
 1602.04845): 80 dB of level become a number of order one, and a tail 60 dB below
 its strike is as easy as the strike. Left and right are given as what they
 share and by how much they differ, so that a source's side is one number. A
-*level* is that of a group of neighbouring bands.
+*level* is that of a group of neighbouring bands; *loudness* is that of all, by
+the K-weighting of the LUFS that users draw, over a whole latent.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vta.models import mdct
+from vta.signals import loudness as loudness_lib
+from vta.signals import timing
 
 # (how many groups, bands in each), low to high.
 Groups = Sequence[tuple[int, int]]
@@ -27,6 +30,12 @@ _CENTRE, _SPREAD, _SIDE_SPREAD = -6.0, 3.0, 0.5
 _LOUDEST = 5.0  # nepers: above any wave within +-1
 _POOLED = 8  # blocks: 93 ms where a block is 512 samples
 _FLAT = 1e-4  # added to a shape's power: one of zeros has no direction
+# Loudness: a K-weighted RMS below which all is silence, -80 dB; what brings it
+# to twice the deviation of other latents, and its side by the same root as
+# `principal` components are scaled by.
+_SILENT = 1e-4
+_NO_POWER = 1e-14  # -140 dB
+_LOUD_CENTRE, _LOUD_SPREAD, _LOUD_SIDE_SPREAD = -6.0, 1.15, 0.4
 
 
 def count(groups: Groups) -> int:
@@ -88,6 +97,67 @@ def join(
   gain = jnp.exp(jnp.minimum(log, _LOUDEST))
   gain *= jax.lax.rsqrt(_power(stereo, groups) + _FLAT)
   return (stereo * gain[..., _group_of_band(groups)]).reshape(shape.shape)
+
+
+def _k_power(
+  spectra: Float[Array, "b f d"], blocks: int
+) -> Float[Array, "b l 2"]:
+  """Mean K-weighted power of left and right over every `blocks` blocks."""
+  batch, frames, width = spectra.shape
+  bands = width // 2
+  centres = (np.arange(bands) + 0.5) * timing.SAMPLE_RATE / (2 * bands)
+  weight = loudness_lib.k_weighting_gain(centres) ** 2 / (bands * blocks)
+  cells = spectra.reshape(batch, frames // blocks, blocks, 2, bands)
+  power = jnp.square(cells) @ weight.astype(np.float32)
+  return jnp.sum(power, axis=2)
+
+
+def loudness(
+  spectra: Float[Array, "b f d"], *, blocks: int
+) -> Float[Array, "b l 2"]:
+  """Log of the K-weighted RMS over every `blocks` blocks.
+
+  Args:
+    spectra: of left and right, one after the other.
+    blocks: of a latent.
+
+  Returns:
+    of order one: the mean of left and right, then half their difference.
+  """
+  return loudness_of_power(_k_power(spectra, blocks))
+
+
+def loudness_of_power(power: Float[Array, "b l 2"]) -> Float[Array, "b l 2"]:
+  """`loudness` of left and right with these K-weighted powers."""
+  log = 0.5 * jnp.log(power + _SILENT**2)
+  middle, side = _middle_and_side(log[..., None])
+  middle = (middle - _LOUD_CENTRE) / _LOUD_SPREAD
+  return jnp.concatenate([middle, side / _LOUD_SIDE_SPREAD], axis=-1)
+
+
+def power_of_loudness(
+  loudness: Float[Array, "b l 2"],
+) -> Float[Array, "b l 2"]:
+  """The inverse of `loudness_of_power`; what is silent has next to none."""
+  middle, side = jnp.split(loudness, 2, axis=-1)
+  middle = _LOUD_SPREAD * middle + _LOUD_CENTRE
+  log = _left_and_right(middle, _LOUD_SIDE_SPREAD * side)[..., 0]
+  power = jnp.exp(2.0 * jnp.minimum(log, _LOUDEST)) - _SILENT**2
+  # Not 0, where a square root has no slope.
+  return jnp.maximum(power, _NO_POWER)
+
+
+def at_loudness(
+  spectra: Float[Array, "b f d"],
+  wanted: Float[Array, "b l 2"],
+  *,
+  blocks: int,
+) -> Float[Array, "b f d"]:
+  """The spectra, as loud as `loudness` gives `wanted` for."""
+  power = _k_power(spectra, blocks) + _NO_POWER
+  gain = jnp.sqrt(power_of_loudness(wanted) / power)
+  gain = jnp.repeat(gain, blocks, axis=1)[..., None]
+  return (spectra.reshape(*gain.shape[:3], -1) * gain).reshape(spectra.shape)
 
 
 def distance(

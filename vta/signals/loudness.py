@@ -21,6 +21,10 @@ from vta.signals import document, timing
 
 FLOOR = -70.0  # LUFS: BS.1770's absolute gate; anything below is silence
 CEILING = 0.0
+# From dB of K-weighted power to LUFS: cancels the weighting's gain at 1 kHz
+# (BS.1770, eq. 2).
+OFFSET = -0.691
+BLOCK = 1 / 6  # seconds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,7 +145,7 @@ def momentary(
   wave: Float[np.ndarray, "t 2"],
   *,
   rate: float | int = timing.SAMPLE_RATE,
-  block: float = 1 / 6,
+  block: float = BLOCK,
 ) -> Loudness:
   """Momentary loudness of each channel in consecutive blocks.
 
@@ -162,16 +166,26 @@ def momentary(
   """
   if not len(wave):
     raise ValueError("a wave without samples has no loudness")
-  size = block * rate
-  # Rounded one by one: block lengths then differ by a sample but never drift.
-  count = max(1, int(len(wave) / size + 0.75))
-  edges = np.round(np.arange(count + 1) * size).astype(np.int64)
-  edges[-1] = min(edges[-1], len(wave))
+  edges = block_edges(len(wave), rate=rate, block=block)
   weighted = k_weight(wave, rate=rate)
   power = mean_square(weighted, edges[:-1], edges[1:])
-  # -0.691: cancels the weighting's gain at 1 kHz (BS.1770, eq. 2).
-  lufs = np.clip(-0.691 + _decibel(power), FLOOR, CEILING)
+  lufs = np.clip(OFFSET + _decibel(power), FLOOR, CEILING)
   return Loudness(times=(edges[:-1] + edges[1:]) / (2 * rate), lufs=lufs)
+
+
+def block_edges(
+  samples: int,
+  *,
+  rate: float | int = timing.SAMPLE_RATE,
+  block: float = BLOCK,
+) -> Int[np.ndarray, "n"]:
+  """Where the blocks of `momentary` begin, and where the last ends."""
+  size = block * rate
+  # Rounded one by one: block lengths then differ by a sample but never drift.
+  count = max(1, int(samples / size + 0.75))
+  edges = np.round(np.arange(count + 1) * size).astype(np.int64)
+  edges[-1] = min(edges[-1], samples)
+  return edges
 
 
 def rms_curve(

@@ -21,7 +21,7 @@ from vta.signals import masks as masks_lib
 
 FRAME_RATE = 15.0
 FRAME_SIZE = 64
-MASKED = 0.3  # of the scenes that can be
+MASKED = 0.5  # of the scenes that can be
 _SLACK = 0.1  # of a box's side: people draw around things, not along them
 
 # Streams of a clip's randomness, apart from the one that drew the scene.
