@@ -42,8 +42,9 @@ def test_choice_of_sources():
       assert list(heard) == sorted(set(heard))
   masked = sum(heard is not None for _, heard in drawn)
   # 3 standard deviations of a binomial.
-  margin = 3 * np.sqrt(able * 0.3 * 0.7)
-  assert abs(masked - 0.3 * able) < margin
+  share = record_lib.MASKED
+  margin = 3 * np.sqrt(able * share * (1 - share))
+  assert abs(masked - share * able) < margin
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
