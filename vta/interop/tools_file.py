@@ -12,6 +12,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from vta import errors, files
 from vta.interop import (
   exchange,
@@ -95,6 +97,11 @@ def export_file(source: pathlib.Path, out: pathlib.Path) -> None:
   def every():
     for name, part in table.items():
       yield from tables.to_theirs(part, readers[name].read)
+    # Recomputed by their model, but missed by a strict load.
+    turned = max(denoiser["width"] // denoiser["heads"] // 2, 32)
+    frequencies = 10_000.0 ** (-np.arange(0, turned, 2) / turned)
+    for name in stable_audio.TOOLS_DERIVED:
+      yield name, frequencies.astype(np.float32)
 
   out.mkdir(parents=True, exist_ok=True)
   tensors.write(out / WEIGHTS, every())
