@@ -25,6 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from vta import errors
 from vta.encoders import images, vit, weights
+from vta.encoders import tokens as tokens_lib
 
 _CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
 _END = "<|endoftext|>"
@@ -272,7 +273,7 @@ class TextEncoder:
     ids = np.array([c.ids for c in codes], np.int32).reshape(shape)
     mask = np.array([c.attention_mask for c in codes], bool).reshape(shape)
     tokens, pooled, projected = vit.encode(self.tower, self.params, ids)
-    cut = tuple(_cut(t, c) for t, c in zip(texts, codes, strict=True))
+    cut = tuple(tokens_lib.cut(t, c) for t, c in zip(texts, codes, strict=True))
     return TextFeatures(
       tokens=tokens, mask=mask, pooled=pooled, projected=projected, cut=cut
     )
@@ -370,7 +371,7 @@ def _tokenizer(
   folder: pathlib.Path, config: TextConfig
 ) -> tokenizers.Tokenizer:
   path = folder / _TOKENIZER
-  tokenizer = weights.read_tokenizer(path, limit=config.vocab_size)
+  tokenizer = tokens_lib.read(path, limit=config.vocab_size)
   end = tokenizer.token_to_id(_END)
   if end is None or config.eos_token_id not in (end, _LEGACY_END):
     raise errors.InputError(
@@ -389,12 +390,3 @@ def _tokenizer(
     length=length, pad_id=tokenizer.token_to_id(pad), pad_token=pad
   )
   return tokenizer
-
-
-def _cut(text: str, code: tokenizers.Encoding) -> str:
-  """The end of the text that truncation left out."""
-  if not code.overflowing:
-    return ""
-  rest = code.overflowing[0]
-  spans = zip(rest.offsets, rest.special_tokens_mask, strict=True)
-  return text[min(start for (start, _), special in spans if not special) :]

@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vta import errors
 from vta.encoders import t5, weights
+from vta.encoders import tokens as tokens_lib
 
 TOKENS = 128  # model_max_length of Stable Audio Open's tokenizer
 _SHORTEST = 16  # tokens; shorter batches would only add programs to compile
@@ -133,7 +134,7 @@ class T5TextEncoder:
         np.pad(mask[here, :length], rows),
       )
       tokens[here, :length] = np.asarray(made)[: len(here)]
-    cut = tuple(_cut(t, c) for t, c in zip(texts, codes, strict=True))
+    cut = tuple(tokens_lib.cut(t, c) for t, c in zip(texts, codes, strict=True))
     return T5Features(tokens=tokens, mask=mask, cut=cut)
 
 
@@ -177,7 +178,7 @@ def _tokenizer_file(folder: str | os.PathLike) -> pathlib.Path:
 def _tokenizer(
   path: pathlib.Path, config: t5.T5Config, max_length: int
 ) -> tokenizers.Tokenizer:
-  tokenizer = weights.read_tokenizer(path, limit=config.vocab_size)
+  tokenizer = tokens_lib.read(path, limit=config.vocab_size)
   # The file's own settings give way to ours.
   tokenizer.no_padding()
   tokenizer.enable_truncation(max_length)
@@ -188,14 +189,6 @@ def _tokenizer(
     )
   tokenizer.enable_padding(length=max_length, pad_id=pad, pad_token=_PAD)
   return tokenizer
-
-
-def _cut(text: str, code: tokenizers.Encoding) -> str:
-  """The end of the text that truncation left out."""
-  if not code.overflowing:
-    return ""
-  # Of special tokens the offsets are zero.
-  return text[max(end for _, end in code.offsets) :].strip()
 
 
 def _power_of_two(count: int) -> int:

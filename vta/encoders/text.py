@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vta import errors
 from vta.encoders import bert, weights
+from vta.encoders import tokens as tokens_lib
 
 TOKENS = 32
 # Larger requests run in several batches: bounds memory and compilations.
@@ -136,7 +137,7 @@ class TextEncoder:
       )
       made, mean = (np.asarray(x)[: len(here)] for x in features)
       tokens[here, :length], pooled[here] = made, mean
-    cut = tuple(_cut(t, c) for t, c in zip(texts, codes, strict=True))
+    cut = tuple(tokens_lib.cut(t, c) for t, c in zip(texts, codes, strict=True))
     return TextFeatures(tokens=tokens, mask=mask, pooled=pooled, cut=cut)
 
 
@@ -158,34 +159,11 @@ def _forward(
 def _tokenizer(
   path: os.PathLike, config: bert.BertConfig
 ) -> tokenizers.Tokenizer:
-  try:
-    tokenizer = tokenizers.Tokenizer.from_file(os.fspath(path))
-  except Exception as error:  # The library raises bare Exceptions.
-    raise errors.InputError(path, f"not a tokenizer: {error}") from None
-  if tokenizer.get_vocab_size() > config.vocab_size:
-    raise errors.InputError(
-      path,
-      f"has {tokenizer.get_vocab_size()} tokens, but the weights know only "
-      f"{config.vocab_size}",
-    )
+  tokenizer = tokens_lib.read(path, limit=config.vocab_size)
   # The file's own settings (128 tokens for MiniLM) give way to ours.
   tokenizer.enable_truncation(TOKENS)
   tokenizer.enable_padding(length=TOKENS)
   return tokenizer
-
-
-def _cut(text: str, code: tokenizers.Encoding) -> str:
-  """The end of the text that truncation left out."""
-  if not code.overflowing:
-    return ""
-  ends = [
-    end
-    for (_, end), special in zip(
-      code.offsets, code.special_tokens_mask, strict=True
-    )
-    if not special
-  ]
-  return text[max(ends) :].strip()
 
 
 def _power_of_two(count: int) -> int:

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import ml_dtypes  # noqa: F401, teaches NumPy the name bfloat16
 import numpy as np
 import safetensors
-import tokenizers
 
 from vta import errors
 from vta.interop import tensors as tensors_lib
@@ -116,22 +115,6 @@ def require(
   ]
   if wrong:
     raise errors.InputError(where, "; ".join(wrong))
-
-
-def read_tokenizer(
-  path: str | os.PathLike, *, limit: int
-) -> tokenizers.Tokenizer:
-  """A tokenizer.json of at most `limit` tokens."""
-  try:
-    tokenizer = tokenizers.Tokenizer.from_file(os.fspath(path))
-  except Exception as error:  # The library raises bare Exceptions.
-    raise errors.InputError(path, f"not a tokenizer: {error}") from None
-  size = tokenizer.get_vocab_size()
-  if size > limit:
-    raise errors.InputError(
-      path, f"has {size} tokens, but the weights know only {limit}"
-    )
-  return tokenizer
 
 
 def check_digest(path: str | os.PathLike, sha256: str) -> None:
