@@ -74,6 +74,11 @@ def ours(part):
   }
 
 
+def reading(arrays):
+  """What `to_theirs` reads through, over arrays at hand."""
+  return lambda path, i: arrays[path] if i is None else arrays[path][i]
+
+
 def shapes(arrays):
   return {name: array.shape for name, array in arrays.items()}
 
@@ -115,7 +120,7 @@ def test_diffusers_classes_have_these_names_and_shapes(part):
 def test_there_and_back_is_bit_identical(part, form):
   arrays = ours(part)
   rows = list(PARTS[part][1](form))
-  theirs = dict(tables.to_theirs(rows, arrays.get))
+  theirs = dict(tables.to_theirs(rows, reading(arrays)))
   assert (
     tables.mismatches(rows, ours=shapes(arrays), theirs=shapes(theirs)) == []
   )
@@ -130,8 +135,8 @@ def test_tools_fuse_queries_keys_and_values():
   arrays = ours("denoiser")
   diffusers_rows = list(stable_audio.denoiser(DEPTH, "diffusers"))
   tools_rows = list(stable_audio.denoiser(DEPTH, "stable-audio-tools"))
-  split = dict(tables.to_theirs(diffusers_rows, arrays.get))
-  fused = dict(tables.to_theirs(tools_rows, arrays.get))
+  split = dict(tables.to_theirs(diffusers_rows, reading(arrays)))
+  fused = dict(tables.to_theirs(tools_rows, reading(arrays)))
   there, here = "model.model.transformer.layers.2.", "transformer_blocks.2."
   for name, parts in (
     ("self_attn.to_qkv", ("attn1.to_q", "attn1.to_k", "attn1.to_v")),
@@ -146,7 +151,7 @@ def test_tools_fuse_queries_keys_and_values():
 def test_every_mismatch_is_named():
   rows = list(stable_audio.conditioner("diffusers"))
   arrays = ours("conditioner")
-  theirs = shapes(dict(tables.to_theirs(rows, arrays.get)))
+  theirs = shapes(dict(tables.to_theirs(rows, reading(arrays))))
   stem = "start_number_conditioner.time_positional_embedding"
   theirs[f"{stem}.1.weights"] = theirs.pop(f"{stem}.1.weight")
   theirs[f"{stem}.1.bias"] = (7,)

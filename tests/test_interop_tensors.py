@@ -49,6 +49,8 @@ def test_what_is_written_is_read(tmp_path, limit, files):
   for name, array in ARRAYS.items():
     assert reader.read(name).dtype == array.dtype
     np.testing.assert_array_equal(reader.read(name), array)
+  np.testing.assert_array_equal(reader.read("a", 1), ARRAYS["a"][1])
+  np.testing.assert_array_equal(reader.read("c", 3), ARRAYS["c"][3])
 
 
 def test_shards_are_those_of_hugging_face(tmp_path):

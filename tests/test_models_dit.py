@@ -68,10 +68,15 @@ def applied(config):
   return jax.jit(dit.DiT(config).apply)
 
 
+def reading(arrays):
+  """What `to_theirs` reads through, over arrays at hand."""
+  return lambda path, i: arrays[path] if i is None else arrays[path][i]
+
+
 def to_torch(params):
   """Our parameters under the names, and in the layout, of diffusers."""
   rows = list(stable_audio.denoiser(SMALL.depth, "diffusers"))
-  named = tables.to_theirs(rows, trees.flatten(jax.device_get(params)).get)
+  named = tables.to_theirs(rows, reading(trees.flatten(jax.device_get(params))))
   return {name: torch.tensor(tensor) for name, tensor in named}
 
 

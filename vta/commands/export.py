@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Exports; returns 0."""
-  from vta.interop import diffusers_folder, tools_file
+  from vta.interop import diffusers_folder, exchange, tools_file
 
   with files.atomic_folder(args.out) as out:
     if args.format == "diffusers":
@@ -48,4 +48,6 @@ def run(args: argparse.Namespace) -> int:
     else:
       tools_file.export_file(args.source, out)
   print(f"wrote {args.out}")
+  if not (args.source / exchange.TEXT_ENCODER).is_dir():
+    print("the release has no text encoder: prompts have to come encoded")
   return 0

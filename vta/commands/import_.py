@@ -17,8 +17,6 @@ import pathlib
 
 from vta import errors, files
 
-_PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Declares what `run` reads."""
@@ -42,12 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Imports; returns 0."""
-  from vta.interop import diffusers_folder, tools_file
+  from vta.interop import diffusers_folder, exchange, tools_file
 
   source = args.source
-  if not source.is_dir():
-    what = "is not a folder" if source.exists() else "is missing"
-    raise errors.InputError(source, what)
+  for folder in filter(None, (source, args.text_encoder)):
+    if not folder.is_dir():
+      what = "is not a folder" if folder.exists() else "is missing"
+      raise errors.InputError(folder, what)
   if (source / diffusers_folder.INDEX).exists():
     if args.text_encoder is not None:
       raise errors.InputError(
@@ -59,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
     with files.atomic_folder(args.out) as out:
       tools_file.import_file(source, out, text_encoder=args.text_encoder)
   else:
-    pickles = sorted(p.name for p in source.iterdir() if p.suffix in _PICKLES)
+    pickles = sorted(
+      p.name for p in source.iterdir() if p.suffix in exchange.PICKLES
+    )
     raise errors.InputError(
       source,
       f"holds neither {diffusers_folder.INDEX} (diffusers) nor "

@@ -17,8 +17,6 @@ from jaxtyping import Array, Bool, Float
 
 from vta.conditioning import conditions, timing
 
-NAMES = ("text",)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StableAudioConfig:

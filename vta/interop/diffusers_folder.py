@@ -53,19 +53,22 @@ def import_folder(source: pathlib.Path, out: pathlib.Path) -> None:
       fit; nothing is written then.
   """
   config = _read_config(source)
-  wanted = exchange.shapes(config)
+  wanted = exchange.shapes(config, where=source)
   readers = {
     part: tensors.Reader(source / folder / _WEIGHTS)
     for part, folder in _FOLDERS.items()
   }
   table = exchange.rows(config, "diffusers")
+  for part in _FOLDERS:
+    exchange.check(table[part], readers[part], ours=wanted[part])
   parts = {
-    part: exchange.convert(table[part], readers[part], ours=wanted[part])
-    for part in _FOLDERS
+    part: tables.to_ours(table[part], readers[part].read) for part in _FOLDERS
   }
   out.mkdir(parents=True, exist_ok=True)
+  # A pipeline may have neither: its prompts come encoded.
   for folder in ("text_encoder", "tokenizer"):
-    exchange.copy_files(source / folder, out / exchange.TEXT_ENCODER)
+    if (source / folder).is_dir():
+      exchange.copy_files(source / folder, out / exchange.TEXT_ENCODER)
   release.write(out, config=config, parts=parts, card=exchange.card(source))
 
 
@@ -97,10 +100,11 @@ def export_folder(source: pathlib.Path, out: pathlib.Path) -> None:
   def of_encoder(name):
     return name.startswith("model") or name in _ENCODER_FILES
 
-  exchange.copy_files(texts, out / "text_encoder", wanted=of_encoder)
-  exchange.copy_files(
-    texts, out / "tokenizer", wanted=lambda name: not of_encoder(name)
-  )
+  if texts.is_dir():
+    exchange.copy_files(texts, out / "text_encoder", wanted=of_encoder)
+    exchange.copy_files(
+      texts, out / "tokenizer", wanted=lambda name: not of_encoder(name)
+    )
   index = {"_class_name": "StableAudioPipeline"}
   for folder, names in _CLASSES.items():
     index[folder] = list(names) if (out / folder).is_dir() else [None, None]

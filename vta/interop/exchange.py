@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,10 +20,12 @@ from vta import errors
 from vta.conditioning import stable_audio as conditioning
 from vta.interop import release, stable_audio, tables, tensors, trees
 from vta.models import autoencoder, dit
+from vta.training import system
 
 PRESET = "stable_audio"
 TEXT_ENCODER = "text_encoder"
 RATE = 44_100
+PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 # What the public layouts leave no choice in.
 _FIXED = (
   ("codec", "dilations", (1, 3, 9)),
@@ -77,10 +79,26 @@ def rows(config: Mapping[str, Any], naming: stable_audio.Format):
   }
 
 
-def shapes(config: Mapping[str, Any]) -> dict[str, Shapes]:
-  """Path -> shape of every parameter of every part, without computing any."""
-  codec = autoencoder.AutoencoderConfig(**_tuples(config["codec"]))
-  denoiser = dit.DiTConfig(**_tuples(config["denoiser"]))
+def shapes(
+  config: Mapping[str, Any], *, where: pathlib.Path
+) -> dict[str, Shapes]:
+  """Path -> shape of every parameter of every part, without computing any.
+
+  Raises:
+    InputError: the sizes that `where` gives make no model.
+  """
+  try:
+    return _shapes(config)
+  except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    reason = str(error).partition("\n")[0]
+    raise errors.InputError(
+      where, f"describes no model: {type(error).__name__}: {reason}"
+    ) from None
+
+
+def _shapes(config: Mapping[str, Any]) -> dict[str, Shapes]:
+  codec = autoencoder.AutoencoderConfig(**system.tuples(config["codec"]))
+  denoiser = dit.DiTConfig(**system.tuples(config["denoiser"]))
   conditioner = conditioning.StableAudioConfig(**config["conditioner"])
   key = jax.random.key(0)
 
@@ -109,36 +127,28 @@ def shapes(config: Mapping[str, Any]) -> dict[str, Shapes]:
   }
 
 
-def _tuples(section: Mapping[str, Any]) -> dict[str, Any]:
-  return {k: tuple(v) if isinstance(v, list) else v for k, v in section.items()}
-
-
-def convert(
-  part: Rows,
+def check(
+  rows: Rows,
   reader: tensors.Reader,
   *,
   ours: Shapes,
   ignored: Sequence[str] = (),
-) -> Iterator[tuple[str, tensors.Tensor]]:
-  """Our tensors of a part out of a checkpoint.
+) -> None:
+  """Raises InputError with every name and shape that does not fit.
 
   Args:
-    part: its table.
+    rows: the table of what the checkpoint should hold.
     reader: the checkpoint.
     ours: what the model expects.
     ignored: names of the checkpoint that are of no concern.
-
-  Raises:
-    InputError: at once, with every name and shape that does not fit.
   """
   theirs = {n: s for n, s in reader.shapes.items() if n not in ignored}
-  found = tables.mismatches(part, ours=ours, theirs=theirs)
+  found = tables.mismatches(rows, ours=ours, theirs=theirs)
   if found:
-    shown = "; ".join(found[:8]) + ("; ..." if len(found) > 8 else "")
     raise errors.InputError(
-      reader.path, f"{len(found)} tensors do not fit its config: {shown}"
+      reader.path,
+      f"{len(found)} tensors do not fit its config: {trees.summary(found)}",
     )
-  return tables.to_ours(part, reader.read)
 
 
 def opened(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -148,34 +158,31 @@ def opened(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     InputError: it is no release, not of this preset, or does not hold what its
       config says.
   """
-  config = release.read_config(folder)
+  path = folder / "config.json"
+  config = system.tuples(release.read_config(folder))
   if config.get("preset") != PRESET:
     raise errors.InputError(
-      folder / "config.json",
+      path,
       f"preset: only {PRESET!r} has a public layout, this is "
       f"{config.get('preset')!r}",
     )
+  expected = shapes(config, where=path)
   for section, name, public in _FIXED:
     found = config[section].get(name, public)
-    if found not in (public, [*public] if isinstance(public, tuple) else None):
+    if found != public:
       raise errors.InputError(
-        folder / "config.json",
+        path,
         f"{section}.{name}: the public layout has {public!r}, this is "
         f"{found!r}",
       )
   parts = {}
-  for name, wanted in shapes(config).items():
+  for name, wanted in expected.items():
     reader = tensors.Reader(folder / f"{name}.safetensors")
-    wrong = [
-      f"{path} is {reader.shapes.get(path, 'missing')}, not {shape}"
-      for path, shape in wanted.items()
-      if reader.shapes.get(path) != shape
-    ]
-    wrong += [f"{p} is unknown" for p in reader.shapes if p not in wanted]
+    wrong = trees.shape_mismatches(wanted, reader.shapes)
     if wrong:
-      shown = "; ".join(wrong[:8]) + ("; ..." if len(wrong) > 8 else "")
       raise errors.InputError(
-        reader.path, f"{len(wrong)} arrays do not fit config.json: {shown}"
+        reader.path,
+        f"{len(wrong)} arrays do not fit config.json: {trees.summary(wrong)}",
       )
     parts[name] = reader
   return config, parts
@@ -187,12 +194,10 @@ def copy_files(
   *,
   wanted: Callable[[str], bool] = lambda name: True,
 ) -> None:
-  """Copies a folder's plain files, if there is such a folder."""
-  if not source.is_dir():
-    return
+  """Copies a folder's plain files; pickles, which are never read, stay."""
   target.mkdir(parents=True, exist_ok=True)
   for file in sorted(source.iterdir()):
-    if file.is_file() and wanted(file.name):
+    if file.suffix not in PICKLES and file.is_file() and wanted(file.name):
       shutil.copyfile(file, target / file.name)
 
 

@@ -53,10 +53,9 @@ class Release:
       )
     wrong = trees.mismatches(like, self.parts[name])
     if wrong:
-      shown = "; ".join(wrong[:8]) + ("; ..." if len(wrong) > 8 else "")
       raise errors.InputError(
         self.folder / f"{name}.safetensors",
-        f"{len(wrong)} arrays do not fit config.json: {shown}",
+        f"{len(wrong)} arrays do not fit config.json: {trees.summary(wrong)}",
       )
     return self.parts[name]
 

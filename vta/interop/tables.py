@@ -115,21 +115,20 @@ def to_ours(
 
 
 def to_theirs(
-  rows: Sequence[Row], read: Callable[[str], Tensor]
+  rows: Sequence[Row], read: Callable[[str, int | None], Tensor]
 ) -> Iterator[tuple[str, Tensor]]:
   """Their tensors, one at a time.
 
   Args:
     rows: the table.
-    read: our array of a path.
+    read: our array of a path, or that index of its first axis: all blocks are
+      one array, of which each of their tensors wants one.
   """
   for name, found in _by(rows, "theirs").items():
-    parts = []
-    for row in sorted(found, key=lambda row: row.part):
-      array = read(row.ours)
-      parts.append(
-        row.layout.theirs(array if row.layer is None else array[row.layer])
-      )
+    parts = [
+      row.layout.theirs(read(row.ours, row.layer))
+      for row in sorted(found, key=lambda row: row.part)
+    ]
     yield name, np.ascontiguousarray(np.concatenate(parts))
 
 

@@ -65,9 +65,11 @@ class Reader:
       for name, file in self._files.items()
     }
 
-  def read(self, name: str) -> Tensor:
-    """A tensor in its own dtype."""
-    return self._files[name].get_tensor(name)
+  def read(self, name: str, index: int | None = None) -> Tensor:
+    """A tensor in its own dtype, or one index of its first axis."""
+    if index is None:
+      return self._files[name].get_tensor(name)
+    return self._files[name].get_slice(name)[index]
 
 
 def _shards(path: pathlib.Path) -> list[pathlib.Path]:

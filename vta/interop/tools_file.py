@@ -26,6 +26,7 @@ from vta.interop import (
 
 CONFIG = "model_config.json"
 WEIGHTS = "model.safetensors"
+_TIME_FEATURES = 256  # a constant of their model, in no config
 _PROMPT = "prompt"
 _NUMBERS = ("seconds_start", "seconds_total")
 
@@ -49,14 +50,14 @@ def import_file(
   """
   config = _read_config(source / CONFIG)
   reader = tensors.Reader(source / WEIGHTS)
-  wanted = exchange.shapes(config)
+  wanted = exchange.shapes(config, where=source / CONFIG)
   table = exchange.rows(config, "stable-audio-tools")
   # All in one file: checked as one table, so that no name falls between two.
   every = [row for part in table.values() for row in part]
   everything = {
     path: shape for part in wanted.values() for path, shape in part.items()
   }
-  exchange.convert(
+  exchange.check(
     every, reader, ours=everything, ignored=stable_audio.TOOLS_DERIVED
   )
   parts = {
@@ -85,7 +86,7 @@ def export_file(source: pathlib.Path, out: pathlib.Path) -> None:
       denoiser["cross_heads"],
       tokens * denoiser["heads"] // denoiser["width"],
     ),
-    ("denoiser.time_features", denoiser.get("time_features", 256), 256),
+    ("denoiser.time_features", denoiser["time_features"], _TIME_FEATURES),
   ):
     if found != public:
       raise errors.InputError(
@@ -155,6 +156,7 @@ def _read_config(path: pathlib.Path) -> dict[str, Any]:
       "heads": heads,
       "cross_heads": tokens // (width // heads),
       "condition_width": tokens,
+      "time_features": _TIME_FEATURES,
     },
     "conditioner": {"width": tokens, "text_width": tokens},
   }

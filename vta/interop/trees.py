@@ -32,6 +32,13 @@ def mismatches(expected: PyTree, found: PyTree) -> list[str]:
   """Every leaf whose path or shape differs, one phrase each."""
   want = {name: np.shape(leaf) for name, leaf in flatten(expected).items()}
   have = {name: np.shape(leaf) for name, leaf in flatten(found).items()}
+  return shape_mismatches(want, have)
+
+
+def shape_mismatches(
+  want: Mapping[str, tuple[int, ...]], have: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+  """`mismatches` of tables of path -> shape."""
   missing = sorted(want.keys() - have.keys())
   extra = sorted(have.keys() - want.keys())
   return (
@@ -43,6 +50,11 @@ def mismatches(expected: PyTree, found: PyTree) -> list[str]:
       if want[name] != have[name]
     ]
   )
+
+
+def summary(found: list[str]) -> str:
+  """The first mismatches, for an error's one line."""
+  return "; ".join(found[:8]) + ("; ..." if len(found) > 8 else "")
 
 
 def _name(key: Any) -> str:
