@@ -75,6 +75,7 @@ def tiny(variant, shards):
       "data.validation_batches=2",
       "batch_size=2",
       "frames_from=",
+      "frozen=()",
       "clip.window=32",
       "conditioner.vector_width=8",
       "conditioner.frames.widths=(4, 4, 4, 4)",
@@ -120,6 +121,13 @@ def test_the_frame_encoder_starts_where_a_predictor_s_ended(config, tmp_path):
     np.testing.assert_array_equal(leaf, 0.25)
   plain["conditioner"].pop("frame_encoder")
   jax.tree.map(np.testing.assert_array_equal, made, plain)
+
+
+def test_random_numbers_are_not_frozen(config):
+  with config.unlocked():
+    config.frozen = ("conditioner/frame_encoder/look",)
+  with pytest.raises(errors.InputError, match="random numbers would stay"):
+    denoiser.DenoiserTask(config)
 
 
 def test_an_example_is_cut_where_it_says(config, shards):

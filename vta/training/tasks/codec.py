@@ -17,6 +17,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from vta import errors
 from vta.data import pipeline, records
 from vta.interop import release
 from vta.models import autoencoder, levels, spectral
@@ -33,6 +34,11 @@ class CodecTask:
   def __init__(self, config: ml_collections.ConfigDict):
     self._config = config
     self.codec = system.codec(config.codec.to_dict())
+    if config.weights.level and not config.codec.groups:
+      raise errors.InputError(
+        "config: weights.level",
+        "levels are of codec.groups, and there are none",
+      )
     self._critic = None
     if config.adversarial.start >= 0:
       self._critic = discriminator_lib.Discriminator(

@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from vta import errors
 from vta.conditioning import inputs
 from vta.data import pipeline, records
 from vta.diffusion import path, weighting
@@ -30,6 +31,11 @@ class DenoiserTask:
 
   def __init__(self, config: ml_collections.ConfigDict):
     self._config = config
+    if config.frozen and not (config.init_from or config.frames_from):
+      raise errors.InputError(
+        "config: frozen",
+        "neither init_from nor frames_from is set: random numbers would stay",
+      )
     self._codec = release.load(config.codec)
     self._preset = {
       "preset": "foley",
