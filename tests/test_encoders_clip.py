@@ -261,12 +261,12 @@ def test_released_geometries_have_as_many_parameters(name, tmp_path):
     model = transformers.CLIPModel(theirs)
   theirs.save_pretrained(tmp_path)
   path = tmp_path / "config.json"
-  config = clip._parse(clip.ImageConfig, "vision", path)
+  config = clip.parse(clip.ImageConfig, "vision", path)
   pictures = np.zeros((1, 224, 224, 3), np.float32)
   ids = np.zeros((1, 77), np.int32)
   towers = (
     (clip.ImageTower(config), pictures),
-    (clip.TextTower(clip._parse(clip.TextConfig, "text", path)), ids),
+    (clip.TextTower(clip.parse(clip.TextConfig, "text", path)), ids),
   )
   made = [
     jax.eval_shape(tower.init, jax.random.key(0), inputs)

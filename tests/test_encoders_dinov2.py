@@ -103,7 +103,7 @@ def test_interpolation_equals_torch(sizes):
   theirs = torch.nn.functional.interpolate(
     signal, size=(outputs, outputs), mode="bicubic", align_corners=False
   )
-  matrix = vit._between(inputs, outputs)
+  matrix = vit.cubic(inputs, outputs)
   ours = matrix @ signal[0, 0].numpy() @ matrix.T
   np.testing.assert_allclose(ours, theirs[0, 0].numpy(), atol=1e-5)
 

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import pathlib
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -210,9 +211,52 @@ def test_a_damaged_file_is_refused(tmp_path, change, message):
     torch_file.read_tensors(path)
 
 
-def test_the_newer_layout_is_refused(tmp_path):
+def test_the_newer_layout_is_read(tmp_path):
+  whole = torch.arange(24.0).reshape(2, 3, 4)
+  tensors = {
+    "plain": whole,
+    "strided": whole.transpose(0, 2)[1:],
+    "half": whole.half() / 7,
+    "bfloat16": whole.bfloat16() / 7,
+    "count": torch.tensor(7),
+  }
   path = tmp_path / "x.pth"
-  torch.save({"w": torch.zeros(2)}, path)
+  torch.save(tensors, path)
   assert path.read_bytes().startswith(b"PK")
-  with pytest.raises(errors.InputError, match="not readable as a state dict"):
+  read = torch_file.read_tensors(path)
+  assert set(read) == set(tensors) - {"count"}
+  for name, array in read.items():
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, tensors[name].float().numpy())
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (lambda z: z | {"data.pkl": pickle.dumps({"a": Touch("x")})}, "asks for"),
+    (lambda z: z | {"byteorder": b"big"}, "byte order"),
+    (lambda z: z | {"data/0": z["data/0"][:-1]}, "missing or cut short"),
+    (lambda z: {n: b for n, b in z.items() if n != "data/0"}, "missing or cut"),
+    (lambda z: {n: b for n, b in z.items() if n != "data.pkl"}, "not readable"),
+    (lambda z: z | {"data.pkl": pickle.dumps([1])}, "no dictionary"),
+  ],
+)
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_damaged_zip_is_refused(tmp_path, change, message, stored):
+  path = tmp_path / "x.pth"
+  torch.save({"w": torch.arange(4.0)}, path)
+  with zipfile.ZipFile(path) as archive:
+    names = archive.namelist()
+    folder = names[0].split("/")[0]
+    parts = {
+      n.removeprefix(f"{folder}/"): archive.read(n)
+      for n in names
+      if n != folder
+    }
+  method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+  with zipfile.ZipFile(path, "w", method) as archive:
+    for name, content in change(parts).items():
+      archive.writestr(f"{folder}/{name}", content)
+  message = message if stored else "a zip that torch did not write"
+  with pytest.raises(errors.InputError, match=message):
     torch_file.read_tensors(path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -24,16 +25,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from vta import errors
-from vta.encoders import images, vit, weights
+from vta.encoders import clip_tokens, images, vit, weights
 from vta.encoders import tokens as tokens_lib
 
-_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
-_END = "<|endoftext|>"
-# Configs from before transformers 4.31 have this wrong number for `_END`; the
-# pooled token is then the one with the highest id.
-_LEGACY_END = 2
+_CONFIG = "config.json"
 # Our name of each part of a layer -> theirs.
-_NAMES = {
+PARTS = {
   "attention_norm": "layer_norm1",
   "query": "self_attn.q_proj",
   "key": "self_attn.k_proj",
@@ -50,6 +47,7 @@ class _TowerConfig:
   """What both towers have, under the names and defaults of transformers."""
 
   causal: ClassVar[bool] = False
+  parts: ClassVar[Mapping[str, str]] = PARTS
   hidden_size: int
   intermediate_size: int
   num_attention_heads: int
@@ -80,6 +78,16 @@ class ImageConfig(_TowerConfig):
   num_attention_heads: int = 12
   image_size: int = 224
   patch_size: int = 32
+
+  @property
+  def grid(self) -> tuple[int, int]:
+    """Rows and columns of patches."""
+    return (self.image_size // self.patch_size,) * 2
+
+  @property
+  def classes(self) -> int:
+    """How many class tokens pictures have in turn."""
+    return 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +120,8 @@ class ImageTower(nn.Module):
     embed = vit.Picture(
       width=config.hidden_size,
       patch=config.patch_size,
-      side=config.image_size // config.patch_size,
+      grid=config.grid,
+      classes=config.classes,
       bias=False,
       dtype=self.dtype,
       name="picture",
@@ -141,7 +150,7 @@ class TextTower(nn.Module):
     x = vit.transform(x, config.stack, dtype=self.dtype)
     x = vit.norm("norm_out", config.layer_norm_eps)(x)
     # The first end: the same token may pad.
-    legacy = config.eos_token_id == _LEGACY_END
+    legacy = config.eos_token_id == clip_tokens.LEGACY_END
     last = jnp.argmax(ids if legacy else ids == config.eos_token_id, axis=1)
     pooled = jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
     return x, pooled, _project(pooled, config.projection_dim, self.dtype)
@@ -210,7 +219,7 @@ class ImageEncoder:
         tensor that does not fit.
     """
     path = weights.checked_folder(folder, (_CONFIG, images.FILE))
-    config = _parse(ImageConfig, "vision", path / _CONFIG)
+    config = parse(ImageConfig, "vision", path / _CONFIG)
     processor = images.Processor.load(path / images.FILE)
     if processor.crop_size != config.image_size:
       raise errors.InputError(
@@ -249,21 +258,33 @@ class TextEncoder:
 
   @classmethod
   def load(
-    cls, folder: str | os.PathLike, *, dtype: vit.Dtype = "float32"
+    cls,
+    folder: str | os.PathLike,
+    *,
+    dtype: vit.Dtype = "float32",
+    models: Sequence[str] = ("clip",),
   ) -> TextEncoder:
     """Reads a CLIPModel's or a CLIPTextModelWithProjection's folder.
+
+    With `models`, what a config.json may call a model that has both towers.
 
     Raises:
       InputError: saying which files are expected where, or listing every
         tensor that does not fit.
     """
-    path = weights.checked_folder(folder, (_CONFIG, _TOKENIZER))
-    config = _parse(TextConfig, "text", path / _CONFIG)
+    path = weights.checked_folder(folder, (_CONFIG,))
+    config = parse(TextConfig, "text", path / _CONFIG, models=models)
+    tokenizer = clip_tokens.load(
+      path,
+      limit=config.vocab_size,
+      end=config.eos_token_id,
+      length=config.max_position_embeddings,
+    )
     tensors = weights.read_folder_tensors(path)
     return cls(
       tower=TextTower(config, jnp.dtype(dtype)),
       params=jax.device_put(convert_text(tensors, config, where=path)),
-      tokenizer=_tokenizer(path, config),
+      tokenizer=tokenizer,
     )
 
   def encode(self, texts: Sequence[str]) -> TextFeatures:
@@ -279,15 +300,22 @@ class TextEncoder:
     )
 
 
-def _parse(
-  kind: type[_Config], part: Literal["vision", "text"], path: pathlib.Path
+def parse(
+  kind: type[_Config],
+  part: Literal["vision", "text"],
+  path: pathlib.Path,
+  *,
+  models: Sequence[str] = ("clip",),
 ) -> _Config:
-  """A tower's config out of its own config.json or of a CLIPModel's."""
+  """A tower's config out of its own config.json or of one of `models`.
+
+  Raises:
+    InputError: the file is of another model, or listing what is of no use.
+  """
   document = weights.read_config(path)
-  weights.require(
-    document, {"model_type": ("clip", f"clip_{part}_model")}, where=path
-  )
-  if document.get("model_type") != f"clip_{part}_model":
+  alone = f"clip_{part}_model"
+  weights.require(document, {"model_type": (*models, alone)}, where=path)
+  if document.get("model_type") != alone:
     # In old files what ends in "_dict" counts, and alone.
     old, new = (document.get(f"{part}_config{end}") for end in ("_dict", ""))
     own = new if old is None else old
@@ -311,16 +339,18 @@ def convert_image(
     InputError: listing every tensor that does not fit the config.
   """
   width, patch = config.hidden_size, config.patch_size
-  count = 1 + (config.image_size // patch) ** 2
+  count, turns = 1 + math.prod(config.grid), config.classes
   with weights.taking(
     tensors, prefix="vision_model.", whole="encoder.", where=where
   ) as take:
     patches = vit.convert_patches(
       take, "embeddings.patch_embedding", width, patch
     )
+    shape = (width,) if turns == 1 else (turns, width)
+    first = take("embeddings.class_embedding", *shape)
     return {
       "picture": {
-        "class_token": take("embeddings.class_embedding", width),
+        "class_token": first.reshape(turns, width),
         "patches": {"kernel": patches},
         "positions": take("embeddings.position_embedding.weight", count, width),
       },
@@ -361,32 +391,9 @@ def _convert_rest(
   width = config.hidden_size
   kernel = take(f"{projection}.weight", config.projection_dim, width).T
   return {
-    "layers": vit.convert_layers(take, config.stack, "encoder.layers", _NAMES),
+    "layers": vit.convert_layers(
+      take, config.stack, "encoder.layers", config.parts
+    ),
     "norm_out": vit.convert_norm(take, norm, width),
     "projection": {"kernel": kernel},
   }
-
-
-def _tokenizer(
-  folder: pathlib.Path, config: TextConfig
-) -> tokenizers.Tokenizer:
-  path = folder / _TOKENIZER
-  tokenizer = tokens_lib.read(path, limit=config.vocab_size)
-  end = tokenizer.token_to_id(_END)
-  if end is None or config.eos_token_id not in (end, _LEGACY_END):
-    raise errors.InputError(
-      path, f"{_END} is {end}, but eos_token_id is {config.eos_token_id}"
-    )
-  pad, beside = _END, folder / "tokenizer_config.json"
-  # Of all settings only this one is not in tokenizer.json: OpenCLIP's "!".
-  if beside.is_file():
-    pad = weights.read_config(beside).get("pad_token", _END)
-    pad = pad.get("content") if isinstance(pad, dict) else pad
-  if not isinstance(pad, str) or tokenizer.token_to_id(pad) is None:
-    raise errors.InputError(beside, f"pad_token {pad!r} is not in {path.name}")
-  length = config.max_position_embeddings
-  tokenizer.enable_truncation(length)
-  tokenizer.enable_padding(
-    length=length, pad_id=tokenizer.token_to_id(pad), pad_token=pad
-  )
-  return tokenizer

@@ -87,7 +87,7 @@ class Dinov2(nn.Module):
     embed = vit.Picture(
       width=config.hidden_size,
       patch=config.patch_size,
-      side=config.image_size // config.patch_size,
+      grid=(config.image_size // config.patch_size,) * 2,
       bias=True,
       dtype=self.dtype,
       name="picture",
@@ -180,7 +180,7 @@ def convert(
   ) as take:
     return {
       "picture": {
-        "class_token": take("embeddings.cls_token", 1, 1, width)[0, 0],
+        "class_token": take("embeddings.cls_token", 1, 1, width)[0],
         "patches": {
           "kernel": vit.convert_patches(take, projection, width, patch),
           "bias": take(f"{projection}.bias", width),

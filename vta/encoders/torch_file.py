@@ -4,8 +4,9 @@ A checkpoint of torch is a pickle, and a pickle may name any function and have
 it called. Here it may name four things, which is all that a dictionary of
 tensors needs; every other name is refused before it is looked up.
 
-The layout is torch's first one (before 1.6, and later with
-`_use_new_zipfile_serialization=False`), torch/serialization.py `_legacy_save`:
+Two layouts, torch/serialization.py. `_save` (since 1.6): an uncompressed zip of
+one folder with data.pkl, the object, and data/<key>, each storage's numbers.
+`_legacy_save` (before, and with `_use_new_zipfile_serialization=False`):
 pickles of a magic number, of a version, of what kind of machine wrote it, of
 the object and of its storages' keys; then each storage's length and numbers.
 """
@@ -16,7 +17,9 @@ import collections
 import io
 import os
 import pickle
+import zipfile
 
+import ml_dtypes
 import numpy as np
 
 from vta import errors
@@ -25,14 +28,16 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _STORAGES = {
   "FloatStorage": np.dtype("<f4"),
+  "HalfStorage": np.dtype("<f2"),
+  "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
   "LongStorage": np.dtype("<i8"),
 }
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  """The float32 tensors of a state dict.
+  """The floating-point tensors of a state dict, as float32.
 
-  Integers (batch counters) are not weights and are left out.
+  Integers (batch counters, position indices) are not weights and are left out.
 
   Raises:
     InputError: when the file cannot be read, has another layout, or asks for
@@ -40,16 +45,43 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """
   try:
     with open(path, "rb") as stream:
-      tensors = _read(stream, size=os.path.getsize(path))
+      size = os.path.getsize(path)
+      zipped = stream.peek(2).startswith(b"PK")
+      tensors = (_read_zip if zipped else _read)(stream, size=size)
   except Exception as error:  # A damaged pickle raises almost anything.
     raise errors.InputError(
       path, f"not readable as a state dict of torch: {error}"
     ) from None
   return {
-    name: tensor
+    name: tensor.astype(np.float32, copy=False)
     for name, tensor in tensors.items()
-    if tensor.dtype == np.float32
+    if tensor.dtype != np.int64
   }
+
+
+def _read_zip(stream: io.BufferedReader, *, size: int) -> dict[str, np.ndarray]:
+  with zipfile.ZipFile(stream) as archive:
+    entries = archive.infolist()
+    sizes = {entry.filename: entry.file_size for entry in entries}
+    # What is not compressed cannot be larger than the file.
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+      raise ValueError("a zip that torch did not write")
+    # Its only folder has the name of the file that it was.
+    (pickled,) = (name for name in sizes if name.endswith("/data.pkl"))
+    folder = pickled.removesuffix("data.pkl")
+    order = f"{folder}byteorder"
+    if order in sizes and archive.read(order) != b"little":
+      raise ValueError("its numbers have another byte order")
+    reader = _Unpickler(io.BytesIO(archive.read(pickled)), size)
+    tensors = reader.load()
+    for key, storage in reader.storages.items():
+      name = f"{folder}data/{key}"
+      if sizes.get(name) != storage.nbytes:
+        raise ValueError(f"storage {key} is missing or cut short")
+      with archive.open(name) as numbers:
+        if numbers.readinto(storage.view(np.uint8)) != storage.nbytes:
+          raise ValueError(f"storage {key} is cut short")
+  return _dictionary(tensors)
 
 
 def _read(stream: io.BufferedReader, *, size: int) -> dict[str, np.ndarray]:
@@ -66,6 +98,10 @@ def _read(stream: io.BufferedReader, *, size: int) -> dict[str, np.ndarray]:
     count = int.from_bytes(stream.read(8), "little")
     if count != len(storage) or stream.readinto(storage) != storage.nbytes:
       raise ValueError(f"storage {key} is cut short")
+  return _dictionary(tensors)
+
+
+def _dictionary(tensors: object) -> dict[str, np.ndarray]:
   if not isinstance(tensors, dict):
     raise ValueError("it holds no dictionary")
   for name, tensor in tensors.items():
@@ -82,7 +118,7 @@ class _Unpickler(pickle.Unpickler):
       file, so tensors are views of arrays that are filled in the end.
   """
 
-  def __init__(self, stream: io.BufferedReader, size: int):
+  def __init__(self, stream: io.BufferedIOBase, size: int):
     super().__init__(stream)
     self._left = size
     self.storages: dict[str, np.ndarray] = {}
@@ -98,8 +134,9 @@ class _Unpickler(pickle.Unpickler):
     raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
   def persistent_load(self, pid: tuple) -> np.ndarray:
-    kind, dtype, key, _, count, view = pid
-    if kind != "storage" or view is not None:
+    # In a zip nothing says whether a storage is a view: none is.
+    kind, dtype, key, _, count, *view = pid
+    if kind != "storage" or view not in ([], [None]):
       raise pickle.UnpicklingError(f"it refers to a {kind}")
     if not isinstance(dtype, np.dtype):
       raise pickle.UnpicklingError("a storage of no known type")

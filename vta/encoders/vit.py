@@ -2,8 +2,8 @@
 
 Dosovitskiy et al. 2020 (arXiv 2010.11929): a picture is a class token and one
 token per patch; every layer puts its norms before attention and MLP. Here is
-also what the ports have in common around it: fields of config.json, tensors
-as parameters, and batches of a few fixed sizes.
+also what the ports, LanguageBind's too, have in common around it: fields of
+config.json, tensors as parameters, and batches of a few fixed sizes.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ Dtype = Literal["float32", "bfloat16"]
 Take = Callable[..., np.ndarray]
 # More rows run in several batches: bounds memory and compilations.
 _BATCH = 16
+# Metadata of a config's field that may be zero or negative.
+SIGNED = {"signed": True}
 # As in bert.py: the same features on every accelerator.
-_PRECISION = jax.lax.Precision.HIGHEST
+PRECISION = jax.lax.Precision.HIGHEST
 # What torch's bicubic interpolation calls A; Pillow and JAX have -0.5.
 _CUBIC = -0.75
 
@@ -53,6 +55,9 @@ class Stack:
       one half of a twice as wide layer with the SiLU of the other.
     layer_scale: whether each branch has a gain per channel.
     causal: whether a token sees only itself and those before it.
+    frames: of a video, if its pictures follow each other in the batch: every
+      layer first lets a token see those in its place in the other frames
+      (LanguageBind, arXiv 2310.01852). 0 for pictures that are alone.
   """
 
   width: int
@@ -63,6 +68,7 @@ class Stack:
   activation: Literal["gelu", "quick_gelu", "swiglu"]
   layer_scale: bool = False
   causal: bool = False
+  frames: int = 0
 
 
 class Picture(nn.Module):
@@ -70,9 +76,10 @@ class Picture(nn.Module):
 
   width: int
   patch: int  # pixels along a side
-  side: int  # patches along a side of the pictures of training
+  grid: tuple[int, int]  # rows and columns of patches in training
   bias: bool
   dtype: DTypeLike
+  classes: int = 1  # class tokens, which pictures have in turn
 
   @nn.compact
   def __call__(
@@ -86,19 +93,20 @@ class Picture(nn.Module):
     x = x.reshape(batch, rows * columns, -1)
     x = dense(self.width, "patches", self.dtype, bias=self.bias)(x)
     zeros = nn.initializers.zeros
-    first = self.param("class_token", zeros, (self.width,))
-    table = self.param("positions", zeros, (1 + self.side**2, self.width))
+    first = self.param("class_token", zeros, (self.classes, self.width))
+    count = 1 + math.prod(self.grid)
+    table = self.param("positions", zeros, (count, self.width))
     # Positions of pictures of another size lie between those of training.
     spread = jnp.einsum(
       "ri,cj,ijd->rcd",
-      _between(self.side, rows),
-      _between(self.side, columns),
-      table[1:].reshape(self.side, self.side, self.width),
-      precision=_PRECISION,
+      cubic(self.grid[0], rows),
+      cubic(self.grid[1], columns),
+      table[1:].reshape(*self.grid, self.width),
+      precision=PRECISION,
     )
     x = x + spread.reshape(x.shape[1:])
-    first = jnp.broadcast_to(first + table[0], (batch, 1, self.width))
-    return jnp.concatenate([first, x], axis=1)
+    first = jnp.tile(first + table[0], (batch // self.classes, 1))
+    return jnp.concatenate([first[:, None], x], axis=1)
 
 
 def transform(
@@ -121,7 +129,7 @@ def dense(
 ) -> nn.Dense:
   """A linear layer with products in `dtype`."""
   return nn.Dense(
-    features, use_bias=bias, dtype=dtype, precision=_PRECISION, name=name
+    features, use_bias=bias, dtype=dtype, precision=PRECISION, name=name
   )
 
 
@@ -148,30 +156,19 @@ class _Layer(nn.Module):
         return y
       return y * self.param(name, nn.initializers.ones, (stack.width,))
 
+    if stack.frames:
+      # (b f) n d -> (b n) f d: the same layer, between frames.
+      count = x.shape[1]
+      x = x.reshape(-1, stack.frames, *x.shape[1:]).swapaxes(1, 2)
+      x = x.reshape(-1, stack.frames, stack.width)
+      shape = (stack.frames, stack.width)
+      x = x + self.param("time_positions", nn.initializers.zeros, shape)
+      y = norm("time_attention_norm", stack.epsilon)(x)
+      x = x + _attend(y, stack, self.dtype, prefix="time_")
+      x = x.reshape(-1, count, *shape).swapaxes(1, 2)
+      x = x.reshape(-1, count, stack.width)
     y = norm("attention_norm", stack.epsilon)(x)
-    heads = (*x.shape[:2], stack.heads, -1)
-    q, k, v = (
-      project(y, stack.width, name).reshape(heads)
-      for name in ("query", "key", "value")
-    )
-    scores = jnp.einsum(
-      "bqhd,bkhd->bhqk",
-      q,
-      k,
-      precision=_PRECISION,
-      preferred_element_type=jnp.float32,
-    )
-    scores = scores / math.sqrt(q.shape[-1])
-    if stack.causal:
-      seen = jnp.tril(jnp.ones(scores.shape[-2:], bool))
-      scores = jnp.where(seen, scores, -jnp.inf)
-    y = jnp.einsum(
-      "bhqk,bkhd->bqhd",
-      nn.softmax(scores).astype(v.dtype),
-      v,
-      precision=_PRECISION,
-    )
-    y = project(y.reshape(x.shape), stack.width, "attention_out")
+    y = _attend(y, stack, self.dtype)
     x = x + scaled(y, "attention_scale")
     y = norm("mlp_norm", stack.epsilon)(x)
     if stack.activation == "swiglu":
@@ -187,11 +184,48 @@ class _Layer(nn.Module):
     return x + scaled(y, "mlp_scale"), None
 
 
-def _between(
-  inputs: int, outputs: int
+def _attend(
+  x: Float[Array, "b t d"], stack: Stack, dtype: DTypeLike, *, prefix: str = ""
+) -> Float[Array, "b t d"]:
+  """Attention of each row's tokens, in submodules with that prefix."""
+  q, k, v = (
+    dense(stack.width, f"{prefix}{name}", dtype)(x).reshape(
+      *x.shape[:2], stack.heads, -1
+    )
+    for name in ("query", "key", "value")
+  )
+  scores = jnp.einsum(
+    "bqhd,bkhd->bhqk",
+    q,
+    k,
+    precision=PRECISION,
+    preferred_element_type=jnp.float32,
+  )
+  scores = scores / math.sqrt(q.shape[-1])
+  if stack.causal:
+    seen = jnp.tril(jnp.ones(scores.shape[-2:], bool))
+    scores = jnp.where(seen, scores, -jnp.inf)
+  y = jnp.einsum(
+    "bhqk,bkhd->bqhd",
+    nn.softmax(scores).astype(v.dtype),
+    v,
+    precision=PRECISION,
+  )
+  return dense(stack.width, f"{prefix}attention_out", dtype)(y.reshape(x.shape))
+
+
+def cubic(
+  inputs: int, outputs: int, *, corners: bool = False
 ) -> Float[np.ndarray, "{outputs} {inputs}"]:
-  """Matrix of torch's bicubic interpolation without antialiasing."""
-  places = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
+  """Matrix of torch's bicubic interpolation without antialiasing.
+
+  With `corners`, the first and the last input stay where they are; otherwise
+  the edges around them do.
+  """
+  if corners:
+    places = np.linspace(0, inputs - 1, outputs)
+  else:
+    places = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
   taps = np.floor(places)[:, None] + np.arange(-1, 3)
   far = np.abs(places[:, None] - taps)
   gains = np.where(
@@ -225,9 +259,24 @@ def parse(
         wrong.append(f"{field.name} must not be {value!r}")
       continue
     number = int if isinstance(field.default, int) else int | float
-    if isinstance(value, bool) or not isinstance(value, number) or value <= 0:
-      wrong.append(f"{field.name} must be a positive number, not {value!r}")
-  if not wrong and values["hidden_size"] % values["num_attention_heads"]:
+    if isinstance(field.default, tuple):
+      whole = isinstance(value, list | tuple) and value
+      if not whole or any(type(x) is not int or x <= 0 for x in value):
+        wrong.append(f"{field.name} must list whole numbers, not {value!r}")
+      else:
+        values[field.name] = tuple(value)
+      continue
+    kind = "number" if field.metadata == SIGNED else "positive number"
+    if (
+      isinstance(value, bool)
+      or not isinstance(value, number)
+      or (value <= 0 and kind != "number")
+    ):
+      wrong.append(f"{field.name} must be a {kind}, not {value!r}")
+    elif isinstance(field.default, float):
+      values[field.name] = float(value)
+  heads = values.get("num_attention_heads")
+  if not wrong and isinstance(heads, int) and values["hidden_size"] % heads:
     wrong.append("hidden_size must be a multiple of num_attention_heads")
   if wrong:
     raise errors.InputError(where, "; ".join(wrong))
@@ -277,6 +326,8 @@ def convert_layers(
   }
 
   def convert(part, name):
+    if part == "time_positions":
+      return take(name, 1, stack.frames, width)[0]
     if part.endswith("_norm"):
       return convert_norm(take, name, width)
     if part.endswith("_scale"):
@@ -296,6 +347,7 @@ def encode(
   inputs: Shaped[np.ndarray, "n ..."],
   *,
   prepare: Callable[[np.ndarray], np.ndarray] = lambda batch: batch,
+  pictures: int = 1,
 ) -> Any:
   """What a tower makes of each row, on the host.
 
@@ -307,10 +359,11 @@ def encode(
     params: its parameters.
     inputs: the rows; none is fine.
     prepare: from a batch of rows to what the tower takes.
+    pictures: in a row; of rows with several, a batch has fewer.
   """
-  parts = []
-  for start in range(0, max(len(inputs), 1), _BATCH):
-    batch = inputs[start : start + _BATCH]
+  parts, rows = [], max(_BATCH // pictures, 1)
+  for start in range(0, max(len(inputs), 1), rows):
+    batch = inputs[start : start + rows]
     count = len(batch)
     size = 1 << max(count - 1, 0).bit_length()
     batch = np.pad(batch, [(0, size - count)] + [(0, 0)] * (batch.ndim - 1))

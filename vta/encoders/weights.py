@@ -4,7 +4,7 @@ An encoder's weights are the files of one folder, as a rule a Hugging Face
 folder of config.json and model.safetensors, whose SHA-256 is pinned where we
 know the release. They come from a folder that the user names or from inside a
 registry package, so that a machine without access to a model hub can still
-run. Nothing here unpickles.
+run. Only torch_file.py unpickles, and nothing but tensors.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 import safetensors
 
 from vta import errors
+from vta.encoders import torch_file
 from vta.interop import tensors as tensors_lib
 
 _FLOATS = ("F32", "F16", "BF16")
@@ -165,8 +166,9 @@ def read_tensors(
 def read_folder_tensors(folder: str | os.PathLike) -> dict[str, np.ndarray]:
   """The floating-point tensors of a Hugging Face folder, as float32.
 
-  They are in model.safetensors, or in the shards that its index names.
-  Integer tensors are left out, as in `read_tensors`.
+  They are in model.safetensors, or in the shards that its index names, or,
+  where there is neither, in pytorch_model.bin. Integer tensors are left out,
+  as in `read_tensors`.
 
   Raises:
     InputError: when a file is missing, cannot be read, or is not as the index
@@ -175,8 +177,13 @@ def read_folder_tensors(folder: str | os.PathLike) -> dict[str, np.ndarray]:
   path = pathlib.Path(folder) / "model.safetensors"
   index = tensors_lib.index_of(path)
   if not path.is_file() and not index.is_file():
+    pickled = path.with_name("pytorch_model.bin")
+    if pickled.is_file():
+      return torch_file.read_tensors(pickled)
     raise errors.InputError(
-      folder, f"expected {path.name} here, or its shards and {index.name}"
+      folder,
+      f"expected {path.name} here, or its shards and {index.name}, or "
+      f"{pickled.name}",
     )
   reader = tensors_lib.Reader(path)
   tensors = {}
