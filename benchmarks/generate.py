@@ -25,6 +25,7 @@ def measure(duration: float, steps: int | None) -> dict[str, float]:
   import numpy as np
 
   from vta.inference import compilation, generator
+  from vta.inference import job as job_lib
   from vta.media import read
   from vta.signals import cues
 
@@ -33,7 +34,7 @@ def measure(duration: float, steps: int | None) -> dict[str, float]:
   settings = made.settings
   if steps:
     settings = dataclasses.replace(settings, steps=steps)
-  times = made.frame_times(duration)
+  times = made.reader.frame_times(duration)
   size = made.system.frame_size
   images = np.random.default_rng(0).integers(
     0, 255, (len(times), size, size, 3), np.uint8
@@ -42,7 +43,7 @@ def measure(duration: float, steps: int | None) -> dict[str, float]:
     duration=duration, fps=15.0, decoded=len(times), duplicated=0, missing=0
   )
   frames = read.Frames(times=times, images=images, report=report)
-  job = generator.Job(
+  job = job_lib.Job(
     duration=duration, frames=frames, track=cues.Track(), seed=0
   )
   made.generate([job], settings)

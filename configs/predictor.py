@@ -1,8 +1,8 @@
-"""The predictor: loudness and events from frames, and a start for `foley`.
+"""The predictor: what to hear from what is seen, and the eyes of `foley`.
 
   python -m vta train --config configs/predictor.py --workdir runs/predictor
 
-One size, the starter's: 1.2M parameters, minutes on two CPU cores.
+One size, the starter's: 1.2M parameters, 50 minutes on two CPU cores.
 `:tower` reads EfficientNet-Lite0's features besides, as foley.py:starter-tower
 does, from latent records that data_prep.encode made with --tower; not yet run.
 """
@@ -17,8 +17,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.task = "predictor"
   config.seed = 0
-  config.steps = 3_000
+  config.steps = 7_000
   config.batch_size = 12
+  config.codec = "runs/codec/release"
+  # A predictor's release whose frame encoder is where this one's starts.
+  config.frames_from = ""
   config.evaluate_every = 500
   config.save_every = 500
   config.log_every = 20
@@ -27,8 +30,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.ema_power = 0.75
   config.data = ml_collections.ConfigDict(
     {
-      "train": ("data/yard/train",),
-      "validation": ("data/yard/validation",),
+      "train": ("data/yard/latents",),
+      "validation": ("data/yard/latents-validation",),
       "validation_batch": 16,
       "validation_batches": 8,
     }
@@ -46,7 +49,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   )
   # Onsets are few: their cross-entropy is small before anything is learned.
   config.weights = ml_collections.ConfigDict(
-    {"loudness": 1.0, "events": 0.5, "onsets": 1.5}
+    {"loudness": 1.0, "events": 0.5, "onsets": 1.5, "latents": 0.5}
   )
   config.optimizer = ml_collections.ConfigDict(
     {

@@ -6,16 +6,22 @@
 Waves become the codec's posterior, captions and object labels the text
 encoder's features. With `--tower efficientnet-lite0` the frames gain that
 tower's features, of the picture as the record's mask shows it: what the mask
-hides cannot sound. Shards appear whole or not at all; an interrupted run goes
-on with the same command at the first one that is missing.
+hides cannot sound. With `--languagebind DIR` sound, picture and captions gain
+LanguageBind's vectors, which `tri_ergon` is conditioned on; DIR holds the
+public folders LanguageBind_Video_V1.5_FT as video and LanguageBind_Audio_FT as
+audio, and sees the frames as large as the records have them. With `--dinov2
+DIR` the LUFS predictor's pictures, 6 a second, are looked at. Shards appear
+whole or not at all; an interrupted run goes on with the same command at the
+first one that is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
@@ -23,9 +29,12 @@ import tqdm
 
 from vta import errors
 from vta.data import records
+from vta.encoders import dinov2 as dinov2_lib
+from vta.encoders import languagebind
 from vta.encoders import picture as picture_lib
 from vta.encoders import text as text_lib
 from vta.interop import release as release_lib
+from vta.models import lufs_predictor
 from vta.signals import timing
 from vta.training import system
 
@@ -35,6 +44,38 @@ EncodeWave = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 _BUCKET = 32
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bound:
+  """LanguageBind's three towers."""
+
+  text: languagebind.TextEncoder
+  video: languagebind.VideoEncoder
+  audio: languagebind.AudioEncoder
+
+  @classmethod
+  def load(cls, folder: pathlib.Path) -> Bound:
+    """Reads the folders video and audio."""
+    return cls(
+      text=languagebind.TextEncoder.load(folder / "video"),
+      video=languagebind.VideoEncoder.load(folder / "video"),
+      audio=languagebind.AudioEncoder.load(folder / "audio"),
+    )
+
+  def encode(
+    self, record: records.Record, captions: Sequence[str]
+  ) -> dict[str, np.ndarray]:
+    """The fields that a latent record gains, in float32."""
+    wave = record.arrays["wave"].astype(np.float32) / 32768.0
+    frames = _visible(record)
+    return {
+      "text_vectors": self.text.encode(captions).embedding,
+      "video_vector": self.video.encode(frames[None]).embedding[0],
+      "audio_vector": self.audio.encode(
+        wave[None], rate=timing.SAMPLE_RATE
+      ).embedding[0],
+    }
+
+
 def encode_records(
   source: records.Shards,
   *,
@@ -42,6 +83,8 @@ def encode_records(
   texts: text_lib.TextEncoder,
   captions: int,
   tower: picture_lib.PictureEncoder | None = None,
+  bound: Bound | None = None,
+  dinov2: dinov2_lib.Encoder | None = None,
 ) -> Iterator[records.Record]:
   """The latent records of wave records; keeps `captions` captions of each.
 
@@ -62,8 +105,13 @@ def encode_records(
       features = tower.encode(arrays["frames"], record.mask)
       arrays["frame_features"] = features.astype(np.float16)
     kept = list(record.meta["captions"])[:captions]
+    if bound is not None:
+      vectors = bound.encode(record, kept)
+      arrays |= {k: v.astype(np.float16) for k, v in vectors.items()}
     said = [row[caption] for caption in kept]
     shown = [row[label] for label in record.meta["objects"]]
+    if dinov2 is not None:
+      arrays["looks"] = _looks(record, dinov2).astype(np.float16)
     yield records.Record(
       arrays={
         **arrays,
@@ -75,6 +123,23 @@ def encode_records(
       },
       meta={**record.meta, "captions": kept},
     )
+
+
+def _looks(record: records.Record, dinov2: dinov2_lib.Encoder) -> np.ndarray:
+  """Class tokens of the frames that are on at the middle of every 1/6 s."""
+  rate = lufs_predictor.FRAME_RATE
+  count = max(int(float(record.meta["duration"]) * rate), 1)
+  stamps = record.arrays["frame_times"]
+  shown = np.searchsorted(stamps, timing.centres(count, rate), "right") - 1
+  return dinov2.encode(_visible(record)[np.maximum(shown, 0)]).pooled
+
+
+def _visible(record: records.Record) -> np.ndarray:
+  """The frames; what the mask hides cannot sound and is grey."""
+  frames = record.arrays["frames"]
+  if record.mask is None:
+    return frames
+  return np.where(record.mask[..., None] > 0, frames, np.uint8(127))
 
 
 def wave_encoder(release: release_lib.Release) -> EncodeWave:
@@ -107,6 +172,8 @@ def main() -> int:
   parser.add_argument("--codec", type=pathlib.Path, required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
   parser.add_argument("--captions", type=int, default=4)
+  parser.add_argument("--languagebind", type=pathlib.Path, metavar="DIR")
+  parser.add_argument("--dinov2", type=pathlib.Path, metavar="DIR")
   parser.add_argument("--tower", choices=("efficientnet-lite0",))
   args = parser.parse_args()
   release = release_lib.load(args.codec)
@@ -115,6 +182,8 @@ def main() -> int:
   encode_wave = wave_encoder(release)
   texts = text_lib.TextEncoder.load()
   tower = picture_lib.PictureEncoder.load() if args.tower else None
+  bound = Bound.load(args.languagebind) if args.languagebind else None
+  dinov2 = dinov2_lib.Encoder.load(args.dinov2) if args.dinov2 else None
   shards = sorted(args.records.glob("*.array_record"))
   if not shards:
     raise errors.InputError(args.records, "holds no *.array_record shard")
@@ -127,6 +196,8 @@ def main() -> int:
       texts=texts,
       captions=args.captions,
       tower=tower,
+      bound=bound,
+      dinov2=dinov2,
     )
     records.write_shards(
       args.out, encoded, shard_size=sys.maxsize, first=number

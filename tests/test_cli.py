@@ -259,7 +259,7 @@ def test_train_names_the_config_that_is_wrong(tmp_path, capsys):
   )
   call = ["train", "--workdir", str(tmp_path / "w"), "--config"]
   assert run(*call, str(config)) == 2
-  assert "'poem' is not codec, denoiser or predictor" in capsys.readouterr().err
+  assert "'poem' is not codec, denoiser, predictor" in capsys.readouterr().err
   assert run(*call, str(tmp_path / "none.py")) == 2
   assert "no such config file" in capsys.readouterr().err
   for override in ("tusk=1", "optimizer.rote=2", "optimizer.rate=fast"):

@@ -12,6 +12,7 @@ CONFIG = foley.FoleyConfig(
   width=8,
   vector_width=6,
   frames=frames.FrameEncoderConfig(widths=(4, 4, 4), features=8, taps=3),
+  latents=3,
 )
 GEOMETRY = inputs.Geometry(
   latents=10,
@@ -50,10 +51,19 @@ def module(batch):
 
 
 def entry(made: conditions_lib.Conditions, name: str):
-  if name in made.streams:
+  """All that an entry has to say, one row a clip."""
+  width = CONFIG.vector_width
+  _, summary, reference = (
+    made.vector[:, i * width : (i + 1) * width] for i in range(3)
+  )
+  if name == "text":
     stream = made.streams[name]
-    return jnp.where(stream.mask[..., None], stream.tokens, 0.0)
-  return {**made.input, **made.block}[name]
+    tokens = jnp.where(stream.mask[..., None], stream.tokens, 0.0)
+    return jnp.concatenate([tokens.reshape(len(tokens), -1), summary], axis=1)
+  if name == "reference":
+    return reference
+  values = {**made.input, **made.block}[name]
+  return values.reshape(len(values), -1)
 
 
 @pytest.mark.parametrize("name", inputs.NAMES)
@@ -83,6 +93,18 @@ def test_a_dropped_entry_forgets_its_value_and_no_other(module, batch, name):
   )
 
 
+@pytest.mark.parametrize("name", inputs.NAMES)
+def test_every_entry_lets_something_be_expected(module, batch, name):
+  model, variables = module
+  keep = jnp.zeros((2, len(inputs.NAMES)), bool)
+  kept = keep.at[0, inputs.NAMES.index(name)].set(True)
+  nothing = model.apply(variables, batch, keep).input["expected"]
+  made = model.apply(variables, batch, kept).input["expected"]
+  assert made.shape == (2, 10, 3)
+  assert float(jnp.abs(made - nothing)[0].max()) > 1e-3
+  np.testing.assert_array_equal(made[1], nothing[1])
+
+
 def test_silence_is_not_the_null_of_loudness(module, batch):
   model, variables = module
   silent = {**batch, "loudness": jnp.zeros_like(batch["loudness"])}
@@ -106,6 +128,30 @@ def test_what_the_mask_hides_cannot_be_seen(module, batch):
   )
   whole = model.apply(variables, batch, keep)
   assert float(jnp.abs(whole.input["frames"] - one.input["frames"]).max()) > 0.1
+
+
+def test_pictures_take_the_place_of_the_frames_they_were_made_of(module, batch):
+  model, variables = module
+  keep = jnp.ones((2, len(inputs.NAMES)), bool)
+  encoder = frames.FrameEncoder(CONFIG.frames)
+  params = {"params": variables["params"]["frame_encoder"]}
+  pictures = encoder.apply(params, batch["frames"], batch["mask"])
+  seen = {k: v for k, v in batch.items() if k not in ("frames", "mask")}
+  one = model.apply(variables, batch, keep)
+  two = model.apply(variables, {**seen, "pictures": pictures}, keep)
+  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_padding_does_not_change_the_summary(module, batch):
+  model, variables = module
+  mask = batch["text_mask"].at[:, 2:].set(False)
+  keep = jnp.ones((2, len(inputs.NAMES)), bool)
+  one = model.apply(variables, {**batch, "text_mask": mask}, keep)
+  tokens = batch["text_tokens"].at[:, 2:].set(9.0)
+  other = {**batch, "text_mask": mask, "text_tokens": tokens}
+  two = model.apply(variables, other, keep)
+  np.testing.assert_allclose(entry(one, "text"), entry(two, "text"), atol=1e-6)
 
 
 def test_a_clip_does_not_see_its_neighbours(module, batch):

@@ -58,6 +58,23 @@ def test_event_channels_hold_coverage_and_onset():
   assert made[:, 1].sum() == pytest.approx(1.0, abs=1e-6)
 
 
+def test_pictures_are_cut_and_padded_like_frames():
+  times = np.arange(4) / 15.0
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 255, (4, 16, 16, 3), np.uint8)
+  given = {"start": 0.0, "total": 0.5, "frame_times": times}
+  one = inputs.assemble(geometry(), frames=images, **given)
+  told = images.reshape(4, -1)[:, :5].astype(np.float32)
+  two = inputs.assemble(geometry(), pictures=told, **given)
+  expected = one["frames"].reshape(30, -1)[:, :5]
+  np.testing.assert_array_equal(two["pictures"], expected)
+  assert "frames" not in two
+  for name in ("frame_left", "frame_fraction", "asked"):
+    np.testing.assert_array_equal(one[name], two[name])
+  with pytest.raises(ValueError, match="not both"):
+    inputs.assemble(geometry(), frames=images, pictures=told, **given)
+
+
 def test_frames_are_interpolated_by_their_time_stamps():
   # Uneven frames, each as bright as its time: the latents must see their own.
   times = np.array([0.0, 0.1, 0.4, 0.5, 1.3, 1.6])

@@ -41,7 +41,9 @@ def conditioner(tower):
   encoder = frames.FrameEncoderConfig(
     widths=(4, 4), features=8, taps=3, tower=tower
   )
-  return foley.Foley(foley.FoleyConfig(width=8, vector_width=6, frames=encoder))
+  return foley.Foley(
+    foley.FoleyConfig(width=8, vector_width=6, frames=encoder, latents=3)
+  )
 
 
 def encoder_names(tower, one):

@@ -1,8 +1,5 @@
 """Samplers against diffusers and against the published update formulas."""
 
-import sys
-import types
-
 import diffusers
 import jax
 import jax.numpy as jnp
@@ -10,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import scheduler
 from vta.diffusion import path, sampler
 
 SHAPE = (2, 6, 4)
@@ -43,12 +41,7 @@ def clip_keys(seed=3):
 
 def step_noise(keys, steps):
   """The noise that `sample` draws, one array per step, in float64."""
-
-  def draw(index):
-    fold = jax.vmap(lambda key: jax.random.fold_in(key, index))
-    return jax.vmap(lambda key: jax.random.normal(key, SHAPE[1:]))(fold(keys))
-
-  return np.asarray(jax.vmap(draw)(jnp.arange(steps)), np.float64)
+  return scheduler.step_noise(keys, steps, SHAPE[1:])
 
 
 def ddim64(steps, eta, fresh):
@@ -101,24 +94,14 @@ def test_ddim_equals_diffusers_on_a_fine_discrete_path():
 
 
 @pytest.mark.parametrize("steps", [2, 20])
-def test_second_order_sde_equals_diffusers(steps, monkeypatch):
-  # Imported for the Brownian tree alone, in whose place our noise goes.
-  monkeypatch.setitem(sys.modules, "torchsde", types.ModuleType("torchsde"))
-  from diffusers.schedulers import scheduling_cosine_dpmsolver_multistep as m
-
-  scheduler = m.CosineDPMSolverMultistepScheduler()
-  scheduler.set_timesteps(steps)
+def test_second_order_sde_equals_diffusers(steps):
   keys = clip_keys()
-  fresh = iter(torch.tensor(step_noise(keys, steps), dtype=torch.float32))
-  scheduler.noise_sampler = lambda sigma, following: next(fresh)
-  x = torch.tensor(normal(2, *SHAPE)) * scheduler.init_noise_sigma
-  for time in scheduler.timesteps:
-    z = scheduler.scale_model_input(x, time)
-    v = velocity64(z.double().numpy(), float(time))
-    x = scheduler.step(torch.tensor(v).float(), time, x).prev_sample
+  want = scheduler.cosine_solver(
+    velocity64, normal(2, *SHAPE), step_noise(keys, steps)
+  )
   got = run(sampler.dpm_solver(steps=steps, order=2), keys=keys)
   # diffusers works in float32 on x up to 500.
-  np.testing.assert_allclose(got, x.numpy(), atol=3e-5)
+  np.testing.assert_allclose(got, want, atol=3e-5)
 
 
 def dpm64(steps, order, eta, fresh, sigma_min=0.3, sigma_max=500.0):

@@ -217,6 +217,13 @@ def copied(folder, change):
 def other_preset(release):
   path = release / "config.json"
   config = json.loads(path.read_text())
+  config["preset"] = "predictor"
+  path.write_text(json.dumps(config))
+
+
+def anothers_config(release):
+  path = release / "config.json"
+  config = json.loads(path.read_text())
   config["preset"] = "stable_audio"
   path.write_text(json.dumps(config))
 
@@ -244,7 +251,8 @@ def other_shape(release):
     ),
     (lambda r: (r / "vocabulary.safetensors").unlink(), "vocabulary"),
     (other_shape, "denoiser.safetensors"),
-    (other_preset, "preset: clips are scored with 'foley'"),
+    (anothers_config, "config.json: describes no model"),
+    (other_preset, "preset: only 'foley', 'tri_ergon', 'stable_audio'"),
   ],
 )
 def test_checkpoints(tmp_path, clip, capfd, change, said):

@@ -9,6 +9,7 @@ from scipy.io import wavfile
 
 from vta import cli
 from vta.inference import generator as generator_lib
+from vta.inference import job as job_lib
 from vta.media import read, write
 from vta.signals import cues, events, loudness, masks, objects
 
@@ -23,7 +24,7 @@ def generator():
 @pytest.fixture(scope="module")
 def frames(generator):
   rng = np.random.default_rng(0)
-  times = generator.frame_times(3.0)
+  times = generator.reader.frame_times(3.0)
   report = read.FrameReport(
     duration=3.0, fps=15.0, decoded=45, duplicated=0, missing=0
   )
@@ -50,7 +51,7 @@ def everything():
 
 
 def job(frames, track=None, *, seed=0, duration=3.0):
-  return generator_lib.Job(
+  return job_lib.Job(
     duration=duration, frames=frames, track=track or cues.Track(), seed=seed
   )
 

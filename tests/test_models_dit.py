@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from diffusers.models.embeddings import get_1d_rotary_pos_embed
 
+from benchmarks import stable_audio as stable_audio_lib
 from vta.conditioning.conditions import Conditions, Control, Stream
 from vta.interop import stable_audio, tables, trees
 from vta.models import dit
@@ -94,21 +94,11 @@ def reference(state, x, time, tokens, vector):
     global_states_input_dim=20,
   )
   model.load_state_dict(state, strict=True)
-  rotary = get_1d_rotary_pos_embed(
-    8, x.shape[1] + 1, use_real=True, repeat_interleave_real=False
-  )
-  as_torch = [torch.tensor(np.asarray(a)) for a in (x, time, tokens, vector)]
-  x, time, tokens, vector = as_torch
+  named = {"x": x, "time": time, "tokens": tokens, "vector": vector}
+  given = {name: torch.tensor(np.asarray(a)) for name, a in named.items()}
   with torch.no_grad():
-    (y,) = model(
-      x.transpose(1, 2),
-      time,
-      tokens,
-      vector[:, None],
-      rotary_embedding=rotary,
-      return_dict=False,
-    )
-  return y.transpose(1, 2).numpy()
+    positions = stable_audio_lib.rotary(model, x.shape[1])
+    return stable_audio_lib.velocity(model, positions, **given)
 
 
 def relative(got, want):
@@ -375,6 +365,13 @@ def test_bfloat16_stays_close_and_returns_float32(trained, output):
   assert got.dtype == jnp.float32
   error = np.sqrt(np.mean((got - output) ** 2)) / output.std()
   assert 1e-4 < error < 0.05
+
+
+def test_separate_blocks_are_the_stacked_ones(trained, output):
+  params = dit.separate_blocks(trained["params"])
+  assert "transformer_blocks" not in params
+  got = applied(WITH_CONTROL)({"params": params}, *inputs(), everything())
+  assert relative(got, output) < 1e-6
 
 
 def test_controls_start_as_copies(trained):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_release
 
-from data_prep import encode
+from data_prep import encode, see
 from vta import errors
 from vta.conditioning import inputs
 from vta.data import records
@@ -15,7 +15,9 @@ from vta.data.yard import record as yard_record
 from vta.data.yard import stage
 from vta.encoders import picture, text
 from vta.inference import generator
+from vta.inference import job as job_lib
 from vta.interop import release
+from vta.signals import cues
 from vta.training import configs, loop
 from vta.training.tasks import denoiser
 
@@ -87,6 +89,7 @@ def tiny(variant, shards):
       "denoiser.cross_heads=1",
       "denoiser.condition_width=8",
       "steps=3",
+      "expected.first=1",
       "evaluate_every=3",
       "save_every=3",
     ],
@@ -96,10 +99,10 @@ def tiny(variant, shards):
 def test_training_writes_a_release_that_generates(config, tmp_path):
   assert loop.train(denoiser.DenoiserTask(config), config, tmp_path) == 0
   made = generator.Generator(tmp_path / "release")
-  job = generator.Job(
+  job = job_lib.Job(
     duration=1.0,
     frames=None,
-    track=generator.cues.Track(),
+    track=cues.Track(),
     seed=0,
   )
   (wave,) = made.generate([job], made.settings)
@@ -123,6 +126,13 @@ def test_the_frame_encoder_starts_where_a_predictor_s_ended(config, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, made, plain)
 
 
+def test_a_preset_that_is_none_is_refused(config):
+  with config.unlocked():
+    config.preset = "folly"
+  with pytest.raises(errors.InputError, match="'folly' is none of 'foley'"):
+    denoiser.DenoiserTask(config)
+
+
 def test_random_numbers_are_not_frozen(config):
   with config.unlocked():
     config.frozen = ("conditioner/frame_encoder/look",)
@@ -130,21 +140,88 @@ def test_random_numbers_are_not_frozen(config):
     denoiser.DenoiserTask(config)
 
 
+@pytest.fixture
+def seen_config(config, shards, tmp_path):
+  """Trains on pictures by the encoder that it starts from."""
+  start = denoiser.DenoiserTask(config).init(jax.random.key(0))["model"]
+  encoder = config.conditioner.frames.to_dict()
+  release.save(
+    tmp_path / "predictor",
+    config={"preset": "predictor", "frames": encoder},
+    parts={"frame_encoder": start["conditioner"]["frame_encoder"]},
+    card="",
+  )
+  predictor = release.load(tmp_path / "predictor")
+  records.write_shards(
+    tmp_path / "seen",
+    see.seen_records(
+      records.Shards([shards]),
+      see.looker(predictor),
+      digest=release.digest(predictor.parts["frame_encoder"]),
+    ),
+    shard_size=3,
+  )
+  with config.unlocked():
+    config.frames_from = str(tmp_path / "predictor")
+    config.frozen = ("conditioner/frame_encoder",)
+    config.data.train = config.data.validation = (str(tmp_path / "seen"),)
+  return config
+
+
+def test_pictures_train_what_pixels_would(seen_config, shards):
+  task = denoiser.DenoiserTask(seen_config)
+  params = task.init(jax.random.key(0))
+  by_pictures = task.evaluate(params)
+  with seen_config.unlocked():
+    seen_config.data.validation = (str(shards),)
+  by_pixels = denoiser.DenoiserTask(seen_config).evaluate(params)
+  for name, value in by_pictures.items():
+    np.testing.assert_allclose(value, by_pixels[name], rtol=0.02)
+
+
+def test_a_run_on_pictures_ends_in_a_release_that_reads_pixels(
+  seen_config, tmp_path
+):
+  task = denoiser.DenoiserTask(seen_config)
+  assert loop.train(task, seen_config, tmp_path / "run") == 0
+  generator.Generator(tmp_path / "run/release")
+  parts = release.load(tmp_path / "predictor").parts
+  digest = release.digest(parts["frame_encoder"])
+  kept = release.load(tmp_path / "run/release").parts["conditioner"]
+  assert release.digest(kept["frame_encoder"]) == digest
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("frozen", ("conditioner/frame_encoder/look",), "freeze conditioner/frame"),
+    ("frames_from", "other", "another frame encoder"),
+  ],
+)
+def test_pictures_of_another_encoder_are_refused(
+  seen_config, tmp_path, field, value, message
+):
+  if value == "other":
+    value = str(tmp_path / value)
+    parts = release.load(tmp_path / "predictor").parts
+    other = jax.tree.map(lambda x: x + 1.0, parts)
+    release.save(value, config={}, parts=other, card="")
+  with seen_config.unlocked():
+    seen_config[field] = value
+  with pytest.raises(errors.InputError, match=message):
+    denoiser.DenoiserTask(seen_config)
+
+
 def test_an_example_is_cut_where_it_says(config, shards):
   task = denoiser.DenoiserTask(config)
   record = records.Shards([shards])[0]
   latents = record.arrays["latent_mean"].astype(np.float32)
-  made = denoiser.training_example(
-    record,
-    np.random.default_rng(1),
-    system=task.system,
-    mean=np.full(8, 0.1, np.float32),
-    std=np.full(8, 2.0, np.float32),
-  )
+  made = task.of_preset.example(record, np.random.default_rng(1))
   start, total = made["timing"]
   first = round(float(start) * 44_100 / 2048)
   np.testing.assert_allclose(
     made["latent_mean"],
+    # The tiny release's latents have mean 0.1 and deviation 2.
     (latents[first : first + 32] - 0.1) / 2.0,
     atol=1e-5,
   )
@@ -176,7 +253,7 @@ def test_a_record_s_tower_sees_what_its_mask_shows(shards):
 def test_an_example_s_features_are_those_of_its_frames(tower_config, shards):
   task = denoiser.DenoiserTask(tower_config)
   record = records.Shards([shards])[0]
-  made = task._example(record, np.random.default_rng(1))
+  made = task.of_preset.example(record, np.random.default_rng(1))
   start = made["timing"][0]
   times = record.arrays["frame_times"]
   begin = np.searchsorted(times, start, side="right") - 1
@@ -194,7 +271,7 @@ def test_records_without_features_are_refused_by_name(tower_config, shards):
   arrays = {k: v for k, v in whole.arrays.items() if k != "frame_features"}
   bare = records.Record(arrays=arrays, meta=whole.meta)
   with pytest.raises(errors.InputError, match="--tower efficientnet-lite0"):
-    task._example(bare, np.random.default_rng(0))
+    task.of_preset.example(bare, np.random.default_rng(0))
 
 
 def test_training_with_a_tower_writes_a_release_that_loads(
@@ -209,7 +286,8 @@ def test_training_with_a_tower_writes_a_release_that_loads(
 
 def test_drops_follow_their_probabilities(config):
   count = 20_000
-  keep = np.asarray(denoiser.draw_keep(jax.random.key(0), count, config.drop))
+  of_preset = denoiser.DenoiserTask(config).of_preset
+  keep = np.asarray(of_preset.draw_keep(jax.random.key(0), count))
   drop = config.drop
   nothing = (~keep).all(axis=1).mean()
   other = 1.0 - drop.all - drop.all_but_frames

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import jax
@@ -163,6 +164,168 @@ def test_fewer_steps_than_are_done_only_write_the_release(tmp_path):
   assert_identical(jax.tree.map(np.asarray, task.released), done.ema)
 
 
+class GivenTask(LineTask):
+  """Fits what a given line, which no phase moves, leaves over."""
+
+  def __init__(self, *, given=0.5, **rest):
+    super().__init__(**rest)
+    self.phases = self.phases[:1]
+    self._given = given
+
+  def init(self, key):
+    params = super().init(key)
+    return {"line": params["line"], "given": {"big": jnp.full(3, self._given)}}
+
+  def evaluate(self, params):
+    assert float(params["given"]["big"][0]) == self._given
+    return super().evaluate(params)
+
+  def _loss(self, params, batch, key):
+    rest = batch["y"] - batch["x"] @ params["given"]["big"]
+    return super()._loss(params, {**batch, "y": rest}, key)
+
+
+def test_what_no_phase_moves_is_given_and_not_saved(tmp_path):
+  whole = GivenTask()
+  assert loop.train(whole, config(steps=8), tmp_path / "whole") == 0
+  assert set(whole.released) == {"line", "given"}
+  np.testing.assert_array_equal(whole.released["given"]["big"], 0.5)
+
+  def stop_at_three(step):
+    if step == 3:
+      os.kill(os.getpid(), signal.SIGTERM)
+
+  parts = tmp_path / "parts"
+  interrupted = GivenTask(on_batch=stop_at_three)
+  assert loop.train(interrupted, config(steps=8), parts) == loop.STOPPED
+  with pytest.raises(errors.InputError, match="other given parameters"):
+    loop.train(GivenTask(given=0.25), config(steps=8), parts)
+  assert loop.train(GivenTask(), config(steps=8), parts) == 0
+
+  class Alone(LineTask):  # fails to restore if there is more, or less
+    def init(self, key):
+      return {"line": super().init(key)["line"]}
+
+  alone = Alone()
+  alone.phases = alone.phases[:1]
+  assert_identical(
+    final_state(tmp_path / "whole", alone), final_state(parts, alone)
+  )
+
+
+class ScriptedTask(LineTask):
+  """Its validation loss is written down beforehand."""
+
+  scores = {0: 9.0, 2: 5.0, 4: 3.0, 6: 4.0, 8: 3.5, 10: 2.0, 12: 6.0}  # noqa: RUF012
+
+  def evaluate(self, params):
+    # Which parameters these are is known by them alone.
+    self.seen = {**getattr(self, "seen", {})}
+    self.seen[float(jnp.sum(params["line"]["w"]))] = None
+    return {"validation/loss": self.scores[2 * (len(self.seen) - 1)]}
+
+
+def guarded(**changes):
+  return config(
+    **{
+      "best": "validation/loss",
+      "patience": 0,
+      "evaluate_every": 2,
+      "save_every": 3,
+      **changes,
+    }
+  )
+
+
+def test_the_release_is_of_the_best_evaluation(tmp_path, capsys):
+  task = ScriptedTask()
+  assert loop.train(task, guarded(), tmp_path) == 0
+  # The sixth evaluation was the best one, the seventh the last.
+  best = list(task.seen)[5]
+  assert float(jnp.sum(task.released["line"]["w"])) == best
+  said = capsys.readouterr().out
+  assert "2.0000 at step 10; 6.0000 (+200.0 %) at the last, 12" in said
+  rows = [
+    json.loads(line)
+    for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+  ]
+  found = {r["step"]: r for r in rows if "best/step" in r}
+  assert [found[s]["best/step"] for s in (0, 2, 4, 6, 12)] == [0, 2, 4, 4, 10]
+  assert found[6]["best/excess"] == 1.0
+  # The latest state is kept beside it.
+  assert final_state(tmp_path, task).step == 12
+
+
+def test_patience_ends_a_run_and_more_of_it_goes_on(tmp_path, capsys):
+  task = ScriptedTask()
+  assert loop.train(task, guarded(patience=2), tmp_path) == 0
+  assert final_state(tmp_path, task).step == 8
+  assert float(jnp.sum(task.released["line"]["w"])) == list(task.seen)[2]
+  assert "3.0000 at step 4; 3.5000 (+16.7 %)" in capsys.readouterr().out
+  (tmp_path / "release").rmdir()
+  again = ScriptedTask()
+  again.seen = dict.fromkeys(list(task.seen)[:-1])
+  assert loop.train(again, guarded(patience=3), tmp_path) == 0
+  assert float(jnp.sum(again.released["line"]["w"])) == list(again.seen)[5]
+
+
+def test_the_best_of_a_resumed_run_is_the_uninterrupted_one_s(tmp_path):
+  class Bent(LineTask):
+    """Best where the sum of the weights is 1.5."""
+
+    def evaluate(self, params):
+      total = float(jnp.sum(params["line"]["w"]))
+      return {"validation/loss": abs(total - 1.5)}
+
+  whole = Bent()
+  assert loop.train(whole, guarded(), tmp_path / "whole") == 0
+
+  def crash(step):
+    # After the evaluation at 8, whose state no checkpoint has.
+    if step == 8:
+      raise RuntimeError("power cut")
+
+  parts = tmp_path / "parts"
+  with pytest.raises(RuntimeError):
+    loop.train(Bent(on_batch=crash), guarded(save_every=4), parts)
+  shutil.rmtree(parts / "checkpoints" / "8", ignore_errors=True)
+  resumed = Bent()
+  assert loop.train(resumed, guarded(save_every=4), parts) == 0
+  assert_identical(
+    *(jax.tree.map(np.asarray, t.released) for t in (whole, resumed))
+  )
+  (kept,) = (p.name for p in (parts / "best").iterdir() if p.name.isdigit())
+  (other,) = (
+    p.name for p in (tmp_path / "whole/best").iterdir() if p.name.isdigit()
+  )
+  assert kept == other != "12"
+
+
+def test_nothing_better_than_the_start_is_said(tmp_path, capsys):
+  class Worse(ScriptedTask):
+    scores = {2 * i: 1.0 + i for i in range(7)}  # noqa: RUF012
+
+  task = Worse()
+  assert loop.train(task, guarded(steps=4), tmp_path) == 0
+  assert float(jnp.sum(task.released["line"]["w"])) == next(iter(task.seen))
+  assert "nothing was better than what the run started from" in (
+    capsys.readouterr().out
+  )
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"best": "", "patience": 2}, "of which figure"),
+    ({"patience": -1}, "below 0"),
+    ({"best": "validation/accuracy"}, "only validation/loss"),
+  ],
+)
+def test_a_guard_that_cannot_be_is_refused(tmp_path, change, message):
+  with pytest.raises(errors.InputError, match=message):
+    loop.train(LineTask(), guarded(**change), tmp_path)
+
+
 ADAMW = ml_collections.ConfigDict(
   {
     "learning_rate": 0.1,
@@ -216,8 +379,10 @@ def test_no_gradient_is_computed_for_what_is_frozen():
     params = {"line": {"first": ones.copy(), "second": ones.copy()}}
     start = state.create(params, (phase,), averaged=("line",))
     step = state.make_step(phase, seed=0, ema_maximum=0.9, ema_power=0.75)
-    flops[frozen] = step.lower(start, batch).compile().cost_analysis()["flops"]
-    _, metrics = step(start, batch)
+    flops[frozen] = (
+      step.lower(start, {}, batch).compile().cost_analysis()["flops"]
+    )
+    _, metrics = step(start, {}, batch)
     norms[frozen] = float(metrics["line/gradient_norm"])
   assert flops["first",] < 0.8 * flops[()]
   only = jax.grad(

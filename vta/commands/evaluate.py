@@ -16,7 +16,7 @@ import json
 import math
 import pathlib
 
-from vta import files
+from vta import errors, files
 from vta.commands import arguments, generate
 
 
@@ -53,9 +53,15 @@ def run(args: argparse.Namespace) -> int:
   """Runs the suite; returns 0."""
   from vta.evaluation import rows as rows_lib
   from vta.evaluation import yard
+  from vta.training import system as system_lib
 
   args.out.mkdir(parents=True, exist_ok=True)
   generator, settings = generate.load(args)
+  if not isinstance(generator.system, system_lib.Foley):
+    raise errors.InputError(
+      f"--checkpoint {args.checkpoint}",
+      "the yard's suite asks for events and masks: it takes a foley checkpoint",
+    )
   rows = yard.YardSuite(
     generator,
     settings,

@@ -119,7 +119,7 @@ def score_file(
   from vta.signals import cues
   from vta.signals import loudness as loudness_lib
 
-  frames = generator.read_frames(video, duration)
+  frames = generator.reader.read_frames(video, duration)
   report = frames.report
   print(
     f"{video}: {report.duration:.3f} s at {report.fps:.3f} fps; "
@@ -186,12 +186,12 @@ def warn_of_words(generator, prompt: str | None) -> None:
   """Says which of a prompt's words cannot have the effect that is hoped for."""
   if not prompt:
     return
-  for word, known, cosine in generator.unknown_words(prompt):
+  for word, known, cosine in generator.reader.unknown_words(prompt):
     print(
       f"note: {word!r} is unlike every word of the training captions (nearest: "
       f"{known!r}, {cosine:.2f}); expect little from it"
     )
-  if cut := generator.cut_text(prompt):
+  if cut := generator.reader.cut_text(prompt):
     print(f"note: the text encoder stops reading before {cut!r}")
 
 

@@ -53,6 +53,10 @@ def _task(location: str, config):
     from vta.training.tasks import codec
 
     return codec.CodecTask(config)
+  if config.task == "denoiser" and "lora" in config and config.lora.rank:
+    from vta.training.tasks import adapters
+
+    return adapters.AdapterTask(config)
   if config.task == "denoiser":
     from vta.training.tasks import denoiser
 
@@ -61,6 +65,11 @@ def _task(location: str, config):
     from vta.training.tasks import predictor
 
     return predictor.PredictorTask(config)
+  if config.task == "lufs_predictor":
+    from vta.training.tasks import lufs
+
+    return lufs.LufsTask(config)
   raise errors.InputError(
-    location, f"task {config.task!r} is not codec, denoiser or predictor"
+    location,
+    f"task {config.task!r} is not codec, denoiser, predictor or lufs_predictor",
   )

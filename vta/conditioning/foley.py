@@ -5,12 +5,21 @@
   events      input   what part of each latent sounds, where events begin
   objects     block   label vectors weighted by probability (VTA-SAM's O)
   text        stream  the sentence encoder's tokens
-  reference   stream  one token that describes a recording
+              vector  their mean
+  reference   vector  what describes a recording
   timing      vector  start and total
+  expected    input   the latents that all of these let one expect
 
 Frame-aligned conditions act where time is, not through cross-attention, which
-would have to learn it (papers.md 9.4). Each entry has a learned null: a zero
-loudness curve would ask for silence.
+would have to learn it (papers.md 9.4). For the same reason what is true of the
+whole clip is part of its vector: one token among others was hardly looked at
+after 10,000 steps. Each entry has a learned null: a zero loudness curve would
+ask for silence.
+
+What a prompt or a recording says of timbre is hardly learned through noise
+either: most noisy latents tell it already. So the conditions have to say on
+their own what they let one expect, as Grad-TTS's encoder does (Popov et al.
+2105.06337, equation 14), and the denoiser reads it.
 """
 
 from __future__ import annotations
@@ -36,13 +45,33 @@ class FoleyConfig:
 
   Attributes:
     width: width of stream tokens and of the sequences at latent time.
-    vector_width: width of the timing vector.
+    vector_width: width of each of the vector's parts: timing, text, reference.
     frames: the frame encoder.
+    latents: channels of the codec's latents.
   """
 
   width: int
   vector_width: int
   frames: frames_lib.FrameEncoderConfig
+  latents: int
+
+
+class Expected(nn.Module):
+  """Conditions at latent time, and those of the clip, to the mean latents."""
+
+  width: int
+  latents: int
+
+  @nn.compact
+  def __call__(
+    self, sequence: Float[Array, "b t d"], vector: Float[Array, "b v"]
+  ) -> Float[Array, "b t c"]:
+    x = nn.Dense(self.width, name="sequence")(sequence)
+    x = nn.silu(x + nn.Dense(self.width, name="vector")(vector)[:, None])
+    # What sounds now may have begun before: a third of a second each way.
+    y = nn.Conv(self.width, (15,), feature_group_count=self.width, name="near")
+    x = x + nn.silu(nn.Dense(self.width, name="hidden")(y(x)))
+    return nn.Dense(self.latents, name="out")(x)
 
 
 class Foley(nn.Module):
@@ -62,9 +91,11 @@ class Foley(nn.Module):
     self.events_in = nn.Dense(width)
     self.objects_in = nn.Dense(width)
     self.text_in = nn.Dense(width)
+    self.summary_in = nn.Dense(self.config.vector_width)
     self.reference_in = nn.Dense(width)
-    self.reference_out = nn.Dense(width)
+    self.reference_out = nn.Dense(self.config.vector_width)
     self.timing = timing.Timing(self.config.vector_width)
+    self.expected = Expected(width, self.config.latents)
     null = nn.initializers.normal(0.02)
     self.nulls = {
       name: self.param(f"null_{name}", null, (size,))
@@ -73,13 +104,24 @@ class Foley(nn.Module):
 
   def _null_sizes(self) -> Mapping[str, int]:
     sizes = dict.fromkeys(inputs_lib.NAMES, self.config.width)
-    return {**sizes, "frames": self.config.frames.features}
+    vector = self.config.vector_width
+    return {
+      **sizes,
+      "frames": self.config.frames.features,
+      "reference": vector,
+      "summary": vector,
+    }
 
   def encode(self, inputs: Mapping[str, Array]) -> Features:
     """Features of every entry; what was not asked for gives unused numbers."""
-    pictures = self.frame_encoder(
-      inputs["frames"], inputs["mask"], inputs.get("frame_features")
-    )
+    if "pictures" in inputs:  # the frozen encoder has seen them before
+      pictures = inputs["pictures"]
+    else:
+      pictures = self.frame_encoder(
+        inputs["frames"], inputs["mask"], inputs.get("frame_features")
+      )
+    words = inputs["text_tokens"] * inputs["text_mask"][..., None]
+    count = jnp.sum(inputs["text_mask"], axis=1, keepdims=True)
     return {
       "frames": frames_lib.at_latents(
         pictures, inputs["frame_left"], inputs["frame_fraction"]
@@ -91,6 +133,9 @@ class Foley(nn.Module):
       "objects": self.objects_in(inputs["objects"]),
       "text": self.text_in(inputs["text_tokens"]),
       "text_mask": inputs["text_mask"],
+      "summary": self.summary_in(
+        jnp.sum(words, axis=1) / jnp.maximum(count, 1)
+      ),
       "reference": self.reference_out(
         nn.silu(self.reference_in(inputs["reference"]))
       ),
@@ -107,29 +152,41 @@ class Foley(nn.Module):
       keep: per clip and entry, in the order of `inputs.NAMES`.
     """
     kept = {name: keep[:, i] for i, name in enumerate(inputs_lib.NAMES)}
+    kept["summary"] = kept["text"]
 
-    def or_null(name: str, values: Float[Array, "b t d"]):
-      null = self.nulls[name][None, None]
-      return jnp.where(kept[name][:, None, None], values, null)
+    def or_null(name: str, values: Float[Array, "b *t d"]):
+      kept_of = kept[name].reshape(-1, *[1] * (values.ndim - 1))
+      return jnp.where(kept_of, values, self.nulls[name])
 
     text = or_null("text", features["text"])
     # A dropped prompt is one null token: attention needs something to look at.
     first = jnp.arange(text.shape[1])[None] == 0
     text_mask = jnp.where(kept["text"][:, None], features["text_mask"], first)
-    reference = or_null("reference", features["reference"][:, None])
+    # Of one size each. Start and total hardly differ from clip to clip; left to
+    # themselves they grew, pushed every unit behind them below zero, and the
+    # denoiser heard nothing of the vector any more.
+    vector = [
+      nn.standardize(part)
+      for part in (
+        features["timing"],
+        or_null("summary", features["summary"]),
+        or_null("reference", features["reference"]),
+      )
+    ]
+    aligned = {
+      name: or_null(name, features[name])
+      for name in ("frames", "loudness", "events", "objects")
+    }
+    expected = self.expected(
+      jnp.concatenate([*aligned.values()], axis=-1),
+      jnp.concatenate(vector[1:], axis=-1),
+    )
+    objects = aligned.pop("objects")
     return conditions.Conditions(
-      streams={
-        "text": conditions.Stream(tokens=text, mask=text_mask),
-        "reference": conditions.Stream(
-          tokens=reference, mask=jnp.ones(reference.shape[:2], bool)
-        ),
-      },
-      input={
-        name: or_null(name, features[name])
-        for name in ("frames", "loudness", "events")
-      },
-      block={"objects": or_null("objects", features["objects"])},
-      vector=features["timing"],
+      streams={"text": conditions.Stream(tokens=text, mask=text_mask)},
+      input={**aligned, "expected": expected},
+      block={"objects": objects},
+      vector=jnp.concatenate(vector, axis=-1),
     )
 
   def __call__(

@@ -103,6 +103,7 @@ def assemble(
   frame_times: Float[np.ndarray, "f"] | None = None,
   mask: UInt8[np.ndarray, "f h w"] | None = None,
   frame_features: Float[np.ndarray, "f e"] | None = None,
+  pictures: Float[np.ndarray, "f d"] | None = None,
   text: Prompt | None = None,
   reference: Float[np.ndarray, "r"] | None = None,
   loudness: loudness_lib.Loudness | None = None,
@@ -119,6 +120,8 @@ def assemble(
     frame_times: their times on the clip's axis.
     mask: 255 where the picture should sound, 0 elsewhere; None means all.
     frame_features: the tower's, of the frames under the mask.
+    pictures: what the conditioner's own frame encoder, frozen, made of the
+      frames under the mask; takes the place of the three.
     text: the prompt.
     reference: `describe_reference` of a recording.
     loudness: the curve that is asked for.
@@ -127,34 +130,52 @@ def assemble(
 
   Returns:
     name -> array without a batch axis; `asked` is bool in the order of
-    `NAMES`; `frame_features` is there only if the geometry has a tower.
+    `NAMES`; `frame_features` is there only if the geometry has a tower, and
+    `pictures` or `frames` and `mask`, not both.
 
   Raises:
-    ValueError: frames without the tower's features, or features without use.
+    ValueError: frames without the tower's features, features without use, or
+      frames as pixels and as pictures.
   """
   wanted = geometry.tower > 0 and frames is not None
   if wanted != (frame_features is not None):
     raise ValueError("frame_features come with frames and a tower, or not")
+  if frames is not None and pictures is not None:
+    raise ValueError("frames or pictures, not both")
   size = geometry.frame_size
   times = start + timing.centres(geometry.latents, geometry.latent_rate)
   valid = times < total + 0.5 / geometry.latent_rate
 
-  pixels = np.zeros((geometry.frames, size, size, 3), np.uint8)
-  shown = np.zeros((geometry.frames, size, size), np.uint8)
-  towered = np.zeros((geometry.frames, geometry.tower), np.float32)
+  size_of = {"frames": (size, size, 3), "mask": (size, size)}
+  seen = {
+    name: np.zeros((geometry.frames, *rest), np.uint8)
+    for name, rest in size_of.items()
+  }
+  if geometry.tower:
+    seen["frame_features"] = np.zeros(
+      (geometry.frames, geometry.tower), np.float32
+    )
+  if pictures is not None:
+    seen = {
+      "pictures": np.zeros((geometry.frames, pictures.shape[1]), np.float32)
+    }
+  given = {
+    "frames": frames,
+    "mask": mask,
+    "frame_features": frame_features,
+    "pictures": pictures,
+  }
   left = np.zeros(geometry.latents, np.int32)
   fraction = np.zeros(geometry.latents, np.float32)
-  if frames is not None:
-    count = min(len(frames), geometry.frames)
-    pixels[:count] = frames[:count]
-    pixels[count:] = frames[count - 1]
-    shown[:] = 255
-    if mask is not None:
-      shown[:count] = mask[:count]
-      shown[count:] = mask[count - 1]
-    if frame_features is not None:
-      towered[:count] = frame_features[:count]
-      towered[count:] = frame_features[count - 1]
+  shown = frames if pictures is None else pictures
+  if shown is not None:
+    count = min(len(shown), geometry.frames)
+    for name, array in seen.items():
+      if given[name] is None:  # no mask: all of the picture
+        array[:] = 255
+        continue
+      array[:count] = given[name][:count]
+      array[count:] = given[name][count - 1]
     # The last frame's copies fill up, so a clip of one frame interpolates too.
     stamps = np.append(frame_times[:count], frame_times[count - 1] + 1.0)
     left, fraction = timing.weights(stamps, times)
@@ -184,7 +205,7 @@ def assemble(
     )
 
   present = {
-    "frames": frames is not None,
+    "frames": shown is not None,
     "text": text is not None,
     "reference": reference is not None,
     "loudness": loudness is not None,
@@ -192,9 +213,7 @@ def assemble(
     "objects": objects is not None,
   }
   return {
-    "frames": pixels,
-    "mask": shown,
-    **({"frame_features": towered} if geometry.tower else {}),
+    **seen,
     "frame_left": left,
     "frame_fraction": fraction.astype(np.float32),
     "text_tokens": tokens,

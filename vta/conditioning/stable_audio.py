@@ -12,10 +12,14 @@ import dataclasses
 from collections.abc import Mapping
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from vta.conditioning import conditions, timing
+
+NAMES = ("text",)  # the entries, in the order of their null flags
+TOKENS = 128  # of every prompt, padding included
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,3 +76,38 @@ class StableAudio(nn.Module):
     self, inputs: Mapping[str, Array], keep: Bool[Array, "b 1"]
   ) -> conditions.Conditions:
     return self.select(self.encode(inputs), keep)
+
+
+def assemble(
+  config: StableAudioConfig,
+  *,
+  latents: int,
+  start: float,
+  total: float,
+  tokens: Float[np.ndarray, "s d"] | None = None,
+  mask: Bool[np.ndarray, "s"] | None = None,
+) -> dict[str, np.ndarray]:
+  """Inputs for the stretch of a clip that begins at `start` seconds.
+
+  Args:
+    config: the conditioner's sizes.
+    latents: latent frames; all are denoised and attended to, those past the
+      clip's end too: `total` tells where it ends, as these weights learned it.
+    start, total: the stretch's beginning and the clip's duration, seconds.
+    tokens: the prompt's, `TOKENS` of them.
+    mask: which of them are real.
+
+  Returns:
+    name -> array without a batch axis; `asked` is bool in the order of `NAMES`.
+  """
+  asked = tokens is not None
+  if not asked:
+    tokens = np.zeros((TOKENS, config.text_width), np.float32)
+    mask = np.zeros(TOKENS, bool)
+  return {
+    "text_tokens": np.asarray(tokens, np.float32),
+    "text_mask": mask,
+    "timing": np.array([start, total], np.float32),
+    "valid": np.ones(latents, bool),
+    "asked": np.array([asked]),
+  }

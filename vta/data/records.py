@@ -31,7 +31,10 @@ VERSION = 1
 # name -> (dtype, dimensions). Equal letters must agree within a record:
 # t samples, l latents, c latent channels, f frames, h w pixels, n loudness
 # blocks, k events, o objects, p captions, s text tokens, d text width, e width
-# of a frozen tower's features of the frames as the mask shows them.
+# of a frozen tower's features of the frames as the mask shows them, v width of
+# what the preset's own frame encoder makes of them, x width of LanguageBind's
+# vectors of captions, sound and picture, y pictures at 6 a second and z width
+# of DINOv2's class tokens of them.
 FIELDS: Mapping[str, tuple[str, str]] = {
   "wave": ("int16", "t 2"),
   "latent_mean": ("float16", "l c"),
@@ -40,6 +43,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
   "frame_times": ("float32", "f"),
   "mask": ("uint8", "f h w/8"),
   "frame_features": ("float16", "f e"),
+  "pictures": ("float16", "f v"),
   "loudness": ("float32", "n 2"),
   "loudness_times": ("float32", "n"),
   "events": ("float32", "k 2"),
@@ -47,6 +51,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
   "object_probability": ("float16", "f o"),
   "text_tokens": ("float16", "p s d"),
   "text_mask": ("bool", "p s"),
+  "text_vectors": ("float16", "p x"),
+  "audio_vector": ("float16", "x"),
+  "video_vector": ("float16", "x"),
+  "looks": ("float16", "y z"),
 }
 
 

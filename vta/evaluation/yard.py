@@ -21,6 +21,7 @@ from vta.data.yard.captions import captions
 from vta.evaluation import material
 from vta.evaluation import rows as rows_lib
 from vta.inference import generator as generator_lib
+from vta.inference import job as job_lib
 from vta.media import read
 from vta.metrics import intervals, onsets, spectral, stereo
 from vta.metrics import loudness as loudness_metric
@@ -102,7 +103,7 @@ class YardSuite:
     return list(itertools.islice(filter(audible, rendered), self._clips))
 
   def _render(self, staged: scene.Scene) -> Clip:
-    times = self._generator.frame_times(DURATION)
+    times = self._generator.reader.frame_times(DURATION)
     images = picture.render_frames(
       staged, times=times, size=self._generator.system.frame_size
     )
@@ -128,7 +129,7 @@ class YardSuite:
   ) -> list[list[np.ndarray]]:
     """Per clip one wave per seed, under the track that `track` makes of it."""
     jobs = [
-      generator_lib.Job(
+      job_lib.Job(
         duration=DURATION,
         frames=clip.frames if pictures else None,
         track=track(clip),
@@ -348,7 +349,7 @@ class YardSuite:
   def _speed(self) -> list[rows_lib.Row]:
     """Seconds of work per second of sound, compiled, one clip at a time."""
     clip = self._render(next(self._scenes(lambda s: bool(s.sources))))
-    job = generator_lib.Job(
+    job = job_lib.Job(
       duration=DURATION, frames=clip.frames, track=cues.Track(), seed=0
     )
     self._generator.generate([job], self._settings)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -16,19 +14,26 @@ import numpy as np
 from jaxtyping import Float
 
 from vta import errors
-from vta.conditioning import inputs as inputs_lib
-from vta.encoders import picture as picture_lib
-from vta.encoders import text as text_lib
-from vta.encoders import vocabulary as vocabulary_lib
-from vta.inference import sampling, windows
+from vta.inference import (
+  foley,
+  sampling,
+  stable_audio,
+  tri_ergon,
+  windows,
+)
+from vta.inference import job as job_lib
 from vta.interop import release as release_lib
-from vta.media import read
 from vta.models import autoencoder
-from vta.signals import cues, masks, timing
 from vta.signals import loudness as loudness_lib
+from vta.signals import timing
 from vta.training import system as system_lib
 
 STARTER = pathlib.Path(__file__).parent.parent / "starter"
+_READERS = {
+  "foley": foley.Reader,
+  "tri_ergon": tri_ergon.Reader,
+  "stable_audio": stable_audio.Reader,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,28 +51,12 @@ class Settings:
   guidance: tuple[float, ...]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
-  """One track of one clip.
-
-  Attributes:
-    duration: seconds.
-    frames: the clip's frames at the system's rate, None without a picture.
-    track: what is asked for.
-    seed: of the noise.
-  """
-
-  duration: float
-  frames: read.Frames | None
-  track: cues.Track
-  seed: int
-
-
 class Generator:
   """A loaded release.
 
   Attributes:
     system: the wired preset.
+    reader: what the preset makes of a clip and a track.
     settings: the release's own choice of how to sample.
   """
 
@@ -78,30 +67,29 @@ class Generator:
       InputError: naming what is missing or does not fit.
     """
     release = release_lib.load(folder)
-    if release.config.get("preset") != "foley":
+    if release.config.get("preset") not in _READERS:
       raise errors.InputError(
         release.folder / "config.json",
-        f"preset: clips are scored with 'foley', this is "
-        f"{release.config.get('preset')!r}",
+        f"preset: only {', '.join(map(repr, _READERS))} score clips, "
+        f"this is {release.config.get('preset')!r}",
       )
-    self.system = system_lib.System.build(release.config)
-    tower = self.system.conditioner.config.frames.tower
-    if tower not in (0, picture_lib.WIDTH):
+    try:
+      self.system = system_lib.build(release.config)
+    except (KeyError, TypeError, ValueError) as error:
       raise errors.InputError(
         release.folder / "config.json",
-        f"conditioner.frames.tower is {tower}; the only tower known, "
-        f"EfficientNet-Lite0, has {picture_lib.WIDTH}",
-      )
+        f"describes no model: {type(error).__name__}: {error}",
+      ) from None
+    reader = _READERS[release.config["preset"]]
+    self.reader: job_lib.Reader = reader(self.system, release, self.encode)
     expected = jax.eval_shape(self.system.init, jax.random.key(0))
-    wave = jnp.zeros((1, self.system.codec.config.hop, 2))
     expected["codec"] = jax.eval_shape(
-      self.system.codec.init, jax.random.key(0), wave, jax.random.key(0)
-    )["params"]
+      self.system.init_codec, jax.random.key(0)
+    )
     self._params = {
       name: jax.device_put(release.part(name, tree))
       for name, tree in expected.items()
     }
-    self._vocabulary = vocabulary_lib.Vocabulary.load(folder)
     self._mean = np.asarray(release.config["latent_mean"], np.float32)
     self._std = np.asarray(release.config["latent_std"], np.float32)
     chosen = release.config["guidance"]
@@ -112,37 +100,8 @@ class Generator:
       guidance=tuple(chosen["scales"]),
     )
 
-  @functools.cached_property
-  def _text_encoder(self) -> text_lib.TextEncoder:
-    return text_lib.TextEncoder.load()
-
-  @functools.cached_property
-  def _picture_encoder(self) -> picture_lib.PictureEncoder:
-    return picture_lib.PictureEncoder.load()
-
-  def frame_times(self, duration: float) -> Float[np.ndarray, "f"]:
-    """When the conditioner wants to see the clip."""
-    rate = self.system.frame_rate
-    return np.arange(math.ceil(duration * rate)) / rate
-
-  def read_frames(self, path: str | os.PathLike, duration: float):
-    """The clip's frames as the conditioner sees them."""
-    size = self.system.frame_size
-    times = self.frame_times(duration)
-    return read.read_frames(path, times=times, height=size, width=size)
-
-  def unknown_words(self, prompt: str) -> list[vocabulary_lib.UnknownWord]:
-    """Words that are far from all captions the model was trained on."""
-    return vocabulary_lib.unknown_words(
-      prompt, self._text_encoder, self._vocabulary
-    )
-
-  def cut_text(self, prompt: str) -> str:
-    """The end of a prompt that the text encoder has no room for."""
-    return self._text_encoder.encode([prompt]).cut[0]
-
   def generate(
-    self, jobs: Sequence[Job], settings: Settings
+    self, jobs: Sequence[job_lib.Job], settings: Settings
   ) -> list[Float[np.ndarray, "t 2"]]:
     """Generates jobs of one duration as one batch.
 
@@ -163,20 +122,26 @@ class Generator:
     edges = loudness_lib.block_edges(samples)
     blocks = (edges[:-1] + edges[1:]) / (2 * timing.SAMPLE_RATE)
     curves = np.zeros((len(jobs), len(blocks), 2), np.float32)
-    rows, negatives = [], []
+    rows, nulls = [], []
     for i, job in enumerate(jobs):
-      one, negative = self._inputs(job, cover)
+      one, null = self.reader.inputs(job, cover)
       rows += one
-      negatives += negative
+      nulls += null
       if job.track.loudness is not None:
         curves[i] = job.track.loudness.resample(blocks).lufs
+    # What differs for one clip of the batch is as it was for the others.
+    differs = {name for null in nulls for name in null}
+    nulls = [
+      {name: null.get(name, row[name]) for name in differs}
+      for row, null in zip(rows, nulls, strict=True)
+    ]
     scales = np.tile(
       np.array(settings.guidance, np.float32)[:, None], (1, len(jobs))
     )
     waves = sampling.generate(
       self._params,
       sampling.stack(rows),
-      sampling.stack(negatives),
+      sampling.stack(nulls),
       jnp.stack([jax.random.key(job.seed) for job in jobs]),
       scales,
       curves,
@@ -190,73 +155,6 @@ class Generator:
       steps=settings.steps,
     )
     return list(np.asarray(waves))
-
-  def _inputs(
-    self, job: Job, cover: windows.Windows
-  ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Inputs and negative prompts of every window of a job."""
-    geometry = self.system.geometry(cover.size)
-    track = job.track
-    given: dict[str, Any] = {
-      "loudness": track.loudness,
-      "events": track.events,
-      "text": self._prompt(track.text),
-      "reference": self._reference(track.reference),
-      "objects": self._objects(track),
-    }
-    negative = self._prompt(track.negative_text)
-    mask = None
-    if job.frames is not None and track.masks is not None:
-      size = self.system.frame_size
-      raster = masks.rasterise(
-        track.masks, job.frames.times, height=size, width=size
-      )
-      mask = np.round(255.0 * raster).astype(np.uint8)
-    # A sound from outside the picture is not to follow the picture.
-    follows = job.frames is not None and track.on_screen is not False
-    features = None
-    if follows and geometry.tower:
-      features = self._picture_encoder.encode(job.frames.images, mask)
-    rows, negatives = [], []
-    for first in cover.starts:
-      start = first / self.system.latent_rate
-      seen = {}
-      if follows:
-        times = job.frames.times
-        begin = int(np.searchsorted(times, start, side="right")) - 1
-        begin = min(max(begin, 0), len(times) - 1)
-        window = slice(begin, begin + geometry.frames)
-        seen = {
-          "frames": job.frames.images[window],
-          "frame_times": times[window],
-          "mask": None if mask is None else mask[window],
-          "frame_features": None if features is None else features[window],
-        }
-      rows.append(
-        inputs_lib.assemble(
-          geometry, start=start, total=job.duration, **given, **seen
-        )
-      )
-      null = inputs_lib.assemble(
-        geometry, start=start, total=job.duration, text=negative
-      )
-      names = ("text_tokens", "text_mask", "asked")
-      negatives.append({name: null[name] for name in names})
-    return rows, negatives
-
-  def _prompt(self, prompt: str | None) -> inputs_lib.Prompt | None:
-    if not prompt:
-      return None
-    features = self._text_encoder.encode([prompt])
-    return inputs_lib.Prompt(tokens=features.tokens[0], mask=features.mask[0])
-
-  def _reference(
-    self, path: pathlib.Path | None
-  ) -> Float[np.ndarray, "r"] | None:
-    if path is None:
-      return None
-    latents = self.encode(read.read_audio(path))
-    return inputs_lib.describe_reference(latents)
 
   def encode(self, wave: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "l c"]:
     """A wave's latents, normalised as the denoiser sees them."""
@@ -275,20 +173,8 @@ class Generator:
 
   def untrained_codec(self):
     """`reconstruct` of the same codec before it learned anything."""
-    codec = self.system.codec
-    silence = jnp.zeros((1, codec.config.hop, 2))
-    params = codec.init(jax.random.key(0), silence, jax.random.key(0))["params"]
-    return functools.partial(_through, codec, params)
-
-  def _objects(self, track: cues.Track) -> inputs_lib.ObjectFeatures | None:
-    if track.objects is None:
-      return None
-    features = self._text_encoder.encode(track.objects.labels)
-    return inputs_lib.ObjectFeatures(
-      times=track.objects.times,
-      probability=track.objects.probability.astype(np.float32),
-      vectors=features.pooled,
-    )
+    params = self.system.init_codec(jax.random.key(0))
+    return functools.partial(_through, self.system.codec, params)
 
 
 def _through(codec, params, wave):

@@ -12,13 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from vta.conditioning import conditions as conditions_lib
-from vta.conditioning import inputs as inputs_lib
 from vta.diffusion import guidance, sampler
 from vta.inference import drawn as drawn_lib
 from vta.inference import windows as windows_lib
 from vta.training import system as system_lib
-
-_LOUDNESS = inputs_lib.NAMES.index("loudness")
 
 
 @functools.partial(
@@ -54,8 +51,9 @@ def generate(
   Args:
     params: of codec, conditioner and denoiser.
     inputs: `inputs.assemble` of every window, clip after clip.
-    negative: "text_tokens", "text_mask" and "asked" of negative prompts, one
-      per window, which take the null prompt's place.
+    negative: what takes the nulls' place in the branch without a group: the
+      inputs that differ, of negative prompts or of what a mask hides, and
+      "asked", which of them there are.
     keys: one per clip; with the inputs they determine the result, whatever
       else is in the batch.
     scales: guidance of each group and clip.
@@ -75,21 +73,14 @@ def generate(
     waves of so many samples.
   """
   features = system.encode(params, inputs)
-  null = {
-    **features,
-    **{
-      name: value
-      for name, value in system.encode(params, {**inputs, **negative}).items()
-      if name in ("text", "text_mask")
-    },
-  }
+  null = system.encode(params, {**inputs, **negative})
 
   def asked(names):
-    among = np.array([name in names for name in inputs_lib.NAMES])
+    among = np.array([name in names for name in system.names])
     return inputs["asked"] & among[None]
 
   guided = [name for group in groups for name in group]
-  kept = [name for name in inputs_lib.NAMES if name not in guided]
+  kept = [name for name in system.names if name not in guided]
   branches = [system.select(params, null, negative["asked"] | asked(kept))]
   for group in groups:
     kept += group
@@ -112,7 +103,7 @@ def generate(
     return windows.join(guidance.guide(velocity, per_window))
 
   codec = system.codec.config
-  drawn = inputs["asked"][:: len(windows.starts), _LOUDNESS]
+  drawn = asked(("loudness",))[:: len(windows.starts)].any(axis=1)
 
   def adjust(estimate):
     if not codec.groups:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from vta import errors
 from vta.inference import generator as generator_lib
+from vta.inference import job as job_lib
 from vta.inference import mixing
 from vta.media import read
 from vta.signals import cues
@@ -73,7 +74,7 @@ def score(
   Args:
     generator: a loaded release.
     duration: of the clip, seconds.
-    frames: from `generator.read_frames`; None without a picture.
+    frames: from `generator.reader.read_frames`; None without a picture.
     tracks: what is asked for.
     settings: how to sample.
     seed: of the first track that names none of its own; the next has seed + 1.
@@ -85,9 +86,7 @@ def score(
     for i, track in enumerate(tracks)
   )
   jobs = [
-    generator_lib.Job(
-      duration=duration, frames=frames, track=track, seed=track.seed
-    )
+    job_lib.Job(duration=duration, frames=frames, track=track, seed=track.seed)
     for track in seeded
   ]
   placed = [

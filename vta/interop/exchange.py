@@ -14,12 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from vta import errors
-from vta.conditioning import stable_audio as conditioning
 from vta.interop import release, stable_audio, tables, tensors, trees
-from vta.models import autoencoder, dit
 from vta.training import system
 
 PRESET = "stable_audio"
@@ -97,29 +94,11 @@ def shapes(
 
 
 def _shapes(config: Mapping[str, Any]) -> dict[str, Shapes]:
-  codec = autoencoder.AutoencoderConfig(**system.tuples(config["codec"]))
-  denoiser = dit.DiTConfig(**system.tuples(config["denoiser"]))
-  conditioner = conditioning.StableAudioConfig(**config["conditioner"])
-  key = jax.random.key(0)
+  made = system.StableAudio.build(config)
 
   def init():
-    inputs = {
-      "text_tokens": jnp.zeros((1, 2, conditioner.text_width)),
-      "text_mask": jnp.ones((1, 2), bool),
-      "timing": jnp.zeros((1, 2)),
-    }
-    made, params = conditioning.StableAudio(conditioner).init_with_output(
-      key, inputs, jnp.ones((1, 1), bool)
-    )
-    latents = jnp.zeros((1, 2, denoiser.latents))
-    wave = jnp.zeros((1, codec.hop, codec.channels))
-    return {
-      "codec": autoencoder.Autoencoder(codec).init(key, wave, key)["params"],
-      "conditioner": params["params"],
-      "denoiser": dit.DiT(denoiser).init(key, latents, jnp.zeros(1), made)[
-        "params"
-      ],
-    }
+    key = jax.random.key(0)
+    return {"codec": made.init_codec(key), **made.init(key)}
 
   return {
     name: {path: leaf.shape for path, leaf in trees.flatten(tree).items()}

@@ -11,6 +11,7 @@ Nothing in it can be executed, and loading checks every name and shape.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -58,6 +59,15 @@ class Release:
         f"{len(wrong)} arrays do not fit config.json: {trees.summary(wrong)}",
       )
     return self.parts[name]
+
+
+def digest(tree: PyTree) -> str:
+  """SHA-256 of parameters by path, to know them again by."""
+  known = hashlib.sha256()
+  for path, leaf in sorted(trees.flatten(tree).items()):
+    known.update(f"{path} {np.shape(leaf)}".encode())
+    known.update(np.asarray(leaf, np.float32).tobytes())
+  return known.hexdigest()
 
 
 def save(

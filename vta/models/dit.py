@@ -232,7 +232,11 @@ class DiT(nn.Module):
     )
     if conditions.vector is not None:
       clip_vector += _two_layers(
-        "global_proj", conditions.vector, (c.width, c.width), dtype=dtype
+        "global_proj",
+        conditions.vector,
+        (c.width, c.width),
+        dtype=dtype,
+        zero=True,
       )
 
     x = x.astype(dtype)
@@ -282,11 +286,20 @@ class DiT(nn.Module):
       rest = ((0, c.depth - c.control_depth), (0, 0), (0, 0), (0, 0))
       residuals = jnp.pad(residuals, rest)
 
-    blocks = _stack(Block, c, c.depth, "transformer_blocks")
-    h, _ = blocks(h, residuals, shared)
+    h = self._blocks(h, residuals, shared)
     y = layers.dense(c.latents, "proj_out", dtype=dtype)(h[:, -x.shape[1] :])
     y += layers.dense(c.latents, "postprocess_conv", dtype=dtype, zero=True)(y)
     return y.astype(jnp.float32)
+
+  def _blocks(self, h, residuals, shared: Shared):
+    c = self.config
+    if not self.has_variable("params", "transformer_blocks_0"):
+      blocks = _stack(Block, c, c.depth, "transformer_blocks")
+      return blocks(h, residuals, shared)[0]
+    for i in range(c.depth):
+      added = None if residuals is None else residuals[i]
+      h, _ = Block(c, name=f"transformer_blocks_{i}")(h, added, shared)
+    return h
 
   def _tokens(self, conditions: Conditions):
     streams = _select(conditions, "concat")
@@ -301,6 +314,25 @@ class DiT(nn.Module):
       dtype=jnp.dtype(self.config.dtype),
     )
     return tokens, jnp.concatenate([s.mask for s in streams], axis=1)
+
+
+def separate_blocks(params: dict) -> dict:
+  """Each block's parameters apart, which `DiT` takes as well.
+
+  A loop over stacked parameters copies those of a block before it multiplies
+  by them: on a processor a good part of a step with few latents. Without a loop
+  nothing is copied, and compilation takes as many times as long as there are
+  blocks: right for sampling there, wrong for training.
+
+  Args:
+    params: the denoiser's, blocks stacked.
+  """
+  params = dict(params)
+  stacked = params.pop("transformer_blocks")
+  for i in range(len(jax.tree.leaves(stacked)[0])):
+    block = jax.tree.map(lambda x, n=i: x[n], stacked)
+    params[f"transformer_blocks_{i}"] = block
+  return params
 
 
 def start_controls(params: dict) -> dict:

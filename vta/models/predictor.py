@@ -1,9 +1,10 @@
 """From frames to signals: what a silent clip makes one expect to hear (ours).
 
-The frame encoder of the `foley` preset under two small heads. On its own it
+The frame encoder of the `foley` preset under three small heads. On its own it
 suggests a loudness curve and events; its encoder is where a denoiser's starts,
 since what is seen is learned many times faster from a signal per latent than
-through noise.
+through noise. Loudness and events ask when and how loud; the codec's latents,
+what a denoiser would say at time one, ask what it is that sounds.
 """
 
 from __future__ import annotations
@@ -22,16 +23,24 @@ class Signals:
   Attributes:
     loudness: LUFS left and right, 0 for -70 and 1 for 0.
     events: logits of `inputs.event_channels`: sounding, and beginning.
+    latents: the codec's, normalised: their mean, given the picture.
   """
 
   loudness: Float[Array, "b t 2"]
   events: Float[Array, "b t 2"]
+  latents: Float[Array, "b t c"]
 
 
 class Predictor(nn.Module):
-  """Frames, mask and the tower's features, if there is one, to `Signals`."""
+  """Frames, mask and the tower's features, if there is one, to `Signals`.
+
+  Attributes:
+    config: of the frame encoder.
+    channels: of the codec's latents.
+  """
 
   config: frames_lib.FrameEncoderConfig
+  channels: int
 
   @nn.compact
   def __call__(
@@ -49,4 +58,8 @@ class Predictor(nn.Module):
     features = nn.silu(nn.Dense(self.config.features, name="hidden")(features))
     loudness = nn.Dense(2, name="loudness")(features)
     events = nn.Dense(2, name="events")(features)
-    return Signals(loudness=nn.sigmoid(loudness), events=events)
+    return Signals(
+      loudness=nn.sigmoid(loudness),
+      events=events,
+      latents=nn.Dense(self.channels, name="latents")(features),
+    )

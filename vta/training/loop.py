@@ -10,6 +10,10 @@ equal to one that was never stopped:
 Batch and randomness follow from the step number alone, so the state is all
 that needs saving. Logging one step late keeps the host ahead of the device:
 nothing in the loop waits for the step that was just dispatched.
+
+A config that names a validation figure as `best` guards against overfitting:
+the parameters that evaluation liked most are kept apart and become the release,
+and after `patience` evaluations without a better one the run is over.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from vta import errors
+from vta.interop import release
 from vta.training import checkpoint, randomness, state, telemetry
 
 # What a scheduler reads as "stopped on request, start me again": the code
@@ -37,7 +42,11 @@ STOPPED = 128 + signal.SIGTERM
 
 @runtime_checkable
 class Task(Protocol):
-  """What a training run needs to know of what it trains."""
+  """What a training run needs to know of what it trains.
+
+  Groups of parameters that no phase moves are what the run was given: they are
+  not saved, and `init` has to give the same ones again.
+  """
 
   # The groups of parameters that a release holds, and thus the EMA.
   averaged: tuple[str, ...]
@@ -51,10 +60,10 @@ class Task(Protocol):
     """Endless training batches from batch `start` on."""
 
   def evaluate(self, params: state.Params) -> Mapping[str, float]:
-    """Validation figures of the averaged parameters, on fixed noise."""
+    """Validation figures of the averaged and given groups, on fixed noise."""
 
   def release(self, params: state.Params, folder: pathlib.Path) -> None:
-    """Writes the averaged parameters as a release folder."""
+    """Writes the averaged and given groups as a release folder."""
 
 
 def train(
@@ -63,13 +72,22 @@ def train(
   """Trains `task` to `config.steps`, resuming whatever `workdir` holds.
 
   Returns:
-    0 when all steps are done, `STOPPED` when SIGTERM or SIGINT asked for an
-    early end (the state was saved first).
+    0 when all steps are done or no longer help, `STOPPED` when SIGTERM or
+    SIGINT asked for an early end (the state was saved first).
 
   Raises:
-    InputError: when the workdir belongs to another config.
+    InputError: when the workdir belongs to another config, or was given other
+      parameters to start from.
     FloatingPointError: when a metric is not finite.
   """
+  metric, patience = config.get("best", ""), config.get("patience", 0)
+  if patience < 0 or (patience and not metric):
+    raise errors.InputError(
+      "config: patience",
+      f"{patience} evaluations, of which figure? best is empty"
+      if patience > 0
+      else f"{patience} is below 0, which stands for no limit",
+    )
   workdir = pathlib.Path(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
   _claim(workdir, config)
@@ -87,11 +105,24 @@ def train(
     lambda params: state.create(params, task.phases, averaged=task.averaged),
     out_shardings=replicated,
   )
-  current = create(task.init(randomness.stream(config.seed, "init")))
+  params = task.init(randomness.stream(config.seed, "init"))
+  moved = {phase.group for phase in task.phases}
+  current = create({k: v for k, v in params.items() if k in moved})
+  fixed = {k: v for k, v in params.items() if k not in moved}
+  fixed = jax.device_put(fixed, replicated)
+  del params
+  meta = telemetry.describe_run(config)
+  if fixed:
+    meta["given"] = release.digest(fixed)
   checkpoints = checkpoint.Checkpoints(workdir, keep=config.keep)
   step = checkpoints.latest() or 0
   if step:
+    if checkpoints.meta(step).get("given") != meta.get("given"):
+      raise errors.InputError(
+        workdir, "was trained on other given parameters than these"
+      )
     current = checkpoints.restore(step, current)
+  best = checkpoint.Best(workdir, metric) if metric else None
 
   updates = [
     state.make_step(
@@ -111,9 +142,15 @@ def train(
       # Resumed with fewer steps than it has, a run only writes its release.
       last = step >= config.steps
       if step % config.evaluate_every == 0 or last:
-        log.log(step, task.evaluate(current.ema))
+        figures = task.evaluate({**fixed, **current.ema})
+        log.log(step, figures)
+        if best is not None:
+          best.consider(step, figures, current.ema)
+          since = best.last.step - best.score.step
+          last |= 0 < patience * config.evaluate_every <= since
+          log.log(step, best.figures())
       if step and (step % config.save_every == 0 or last or stop.is_set()):
-        checkpoints.save(step, current, telemetry.describe_run(config))
+        checkpoints.save(step, current, meta)
       if last or stop.is_set():
         break
       batch = jax.tree.map(
@@ -121,7 +158,9 @@ def train(
         next(batches),
       )
       active = [i for i, p in enumerate(task.phases) if p.active(step)]
-      current, metrics = updates[active[step % len(active)]](current, batch)
+      current, metrics = updates[active[step % len(active)]](
+        current, fixed, batch
+      )
       if pending is not None and pending[0] % config.log_every < len(active):
         rate = {"steps_per_second": log.rate(pending[0])}
         log.log(pending[0], {**pending[1], **rate})
@@ -130,22 +169,29 @@ def train(
       log.advance()
     if pending is not None:
       log.log(*pending)
+    averaged = current.ema
+    if best is not None and last:
+      averaged = best.restore(averaged)
   finally:
     checkpoints.close()
+    if best is not None:
+      best.close()
     log.close()
-  if stop.is_set() and step < config.steps:
+  if not last:
     return STOPPED
-  task.release(current.ema, workdir / "release")
+  if best is not None:
+    print(best.verdict())
+  task.release({**fixed, **averaged}, workdir / "release")
   return 0
 
 
 def _claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Writes the config into a fresh workdir, or compares it with what is there.
 
-  `steps` and the intervals may change, a longer run continues a shorter one;
-  so may `guidance`, which only the release speaks of.
+  `steps`, `patience` and the intervals may change, a longer run continues a
+  shorter one; so may `guidance`, which only the release speaks of.
   """
-  intervals = {"evaluate_every", "save_every", "log_every"}
+  intervals = {"evaluate_every", "save_every", "log_every", "patience"}
   free = {"steps", "keep", "guidance"} | intervals
   path = workdir / "config.json"
   mine = json.loads(config.to_json_best_effort())

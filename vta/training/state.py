@@ -1,4 +1,9 @@
-"""The training state and the step that advances it."""
+"""The training state and the step that advances it.
+
+Parameters that no phase moves, what adapters are trained on, are no part of the
+state: they are handed to every step as they are, and have neither gradients
+nor an optimizer's state, nor a place in the moving average or a checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +62,7 @@ class TrainState:
   Attributes:
     step: updates done so far, of all phases together; an int32 scalar (not
       annotated as one, since Orbax rebuilds the tree with None in its leaves).
-    params: group name -> parameters, float32.
+    params: group name -> parameters, float32, of the groups that phases move.
     optimizer: group name -> that group's optimizer state.
     ema: moving average of the groups that a release holds.
   """
@@ -71,7 +76,13 @@ class TrainState:
 def create(
   params: Params, phases: tuple[Phase, ...], *, averaged: tuple[str, ...]
 ) -> TrainState:
-  """A state at step 0; groups in `averaged` get a moving average."""
+  """A state at step 0; groups in `averaged` get a moving average.
+
+  Args:
+    params: of the groups that phases move.
+    phases: the updates.
+    averaged: groups that a release needs.
+  """
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
@@ -83,10 +94,16 @@ def create(
 
 def make_step(
   phase: Phase, *, seed: int, ema_maximum: float, ema_power: float
-) -> Callable[[TrainState, Any], tuple[TrainState, Metrics]]:
-  """The jitted update of one phase; the state is donated."""
+) -> Callable[[TrainState, Params, Any], tuple[TrainState, Metrics]]:
+  """The jitted update of one phase; the state is donated.
 
-  def step(state: TrainState, batch: Any) -> tuple[TrainState, Metrics]:
+  It takes the state, the groups that no phase moves, and a batch. These groups
+  are an argument and no constant: a program would hold a copy of its constants.
+  """
+
+  def step(
+    state: TrainState, fixed: Params, batch: Any
+  ) -> tuple[TrainState, Metrics]:
     key = randomness.stream(seed, phase.group, state.step)
 
     moves = optimizers.moving(state.params[phase.group], phase.frozen)
@@ -97,7 +114,8 @@ def make_step(
         moves,
         group_params,
       )
-      return phase.loss({**state.params, phase.group: group_params}, batch, key)
+      params = {**fixed, **state.params, phase.group: group_params}
+      return phase.loss(params, batch, key)
 
     (value, metrics), grads = jax.value_and_grad(loss, has_aux=True)(
       state.params[phase.group]

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Key
 
 from vta.conditioning import conditions as conditions_lib
-from vta.conditioning import foley, frames, inputs
+from vta.conditioning import foley, frames, inputs, stable_audio, tri_ergon
 from vta.models import autoencoder, dit
 from vta.signals import timing
 
@@ -40,66 +41,35 @@ def codec(config: Mapping[str, Any]) -> autoencoder.Autoencoder:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class System:
-  """The `foley` preset's modules and the clocks they run by.
+  """A preset's modules; a subclass for each says what its inputs are.
 
   Attributes:
     codec: wave <-> latents.
     conditioner: inputs -> conditions.
     denoiser: noisy latents and conditions -> velocity.
-    frame_rate: video frames a second that the conditioner sees.
-    frame_size: side of those frames in pixels.
-    text_width, text_tokens: of the text encoder's features.
     window: latents of a training crop; longer clips are denoised in windows.
   """
 
   codec: autoencoder.Autoencoder
-  conditioner: foley.Foley
+  conditioner: nn.Module
   denoiser: dit.DiT
-  frame_rate: float
-  frame_size: int
-  text_width: int
-  text_tokens: int
   window: int
 
-  @classmethod
-  def build(cls, config: Mapping[str, Any]) -> System:
-    """From the sections "codec", "conditioner", "denoiser" and "clip"."""
-    denoiser = dit.DiTConfig(**tuples(config["denoiser"]))
-    conditioner = foley.FoleyConfig(
-      width=denoiser.condition_width,
-      vector_width=config["conditioner"]["vector_width"],
-      frames=frames.FrameEncoderConfig(
-        **tuples(config["conditioner"]["frames"])
-      ),
-    )
-    return cls(
-      codec=codec(config["codec"]),
-      conditioner=foley.Foley(conditioner),
-      denoiser=dit.DiT(denoiser),
-      **config["clip"],
-    )
+  # The entries that can be dropped, in the order of their null flags.
+  names: ClassVar[tuple[str, ...]]
 
   @property
   def latent_rate(self) -> float:
     """Latent frames a second."""
     return timing.SAMPLE_RATE / self.codec.config.hop
 
-  def geometry(self, latents: int) -> inputs.Geometry:
-    """Sizes of the inputs for a stretch of so many latents."""
-    return inputs.geometry(
-      latents,
-      latent_rate=self.latent_rate,
-      frame_rate=self.frame_rate,
-      frame_size=self.frame_size,
-      text_width=self.text_width,
-      text_tokens=self.text_tokens,
-      reference_width=2 * self.codec.config.latents,
-      tower=self.conditioner.config.frames.tower,
-    )
+  def nothing(self, latents: int) -> inputs.Inputs:
+    """Inputs of one clip that ask for nothing."""
+    raise NotImplementedError
 
   def blank(self, latents: int, *, batch: int = 1) -> dict[str, Array]:
-    """Inputs that ask for nothing, to initialise and to trace with."""
-    one = inputs.assemble(self.geometry(latents), start=0.0, total=1.0)
+    """`nothing` as a batch, to initialise and to trace with."""
+    one = self.nothing(latents)
     return {k: jnp.repeat(v[None], batch, axis=0) for k, v in one.items()}
 
   def init(self, key: Key[Array, ""]) -> dict[str, Any]:
@@ -113,6 +83,12 @@ class System:
     latents = jnp.zeros((1, 8, self.codec.config.latents))
     denoiser = self.denoiser.init(second, latents, jnp.zeros(1), conditions)
     return {"conditioner": conditioner, "denoiser": denoiser["params"]}
+
+  def init_codec(self, key: Key[Array, ""]) -> Params:
+    """Fresh parameters of the codec."""
+    config = self.codec.config
+    wave = jnp.zeros((1, config.hop, config.channels))
+    return self.codec.init(key, wave, key)["params"]
 
   def encode(self, params: Params, batch: Mapping[str, Array]):
     """Every entry's features, before anything is dropped."""
@@ -139,3 +115,127 @@ class System:
     return self.denoiser.apply(
       {"params": params["denoiser"]}, noisy, time, conditions, mask=valid
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Foley(System):
+  """`foley`, our own: every control at once.
+
+  Attributes:
+    frame_rate: video frames a second that the conditioner sees.
+    frame_size: side of those frames in pixels.
+    text_width, text_tokens: of the text encoder's features.
+  """
+
+  frame_rate: float
+  frame_size: int
+  text_width: int
+  text_tokens: int
+
+  names: ClassVar[tuple[str, ...]] = inputs.NAMES
+
+  @classmethod
+  def build(cls, config: Mapping[str, Any]) -> Foley:
+    """From the sections "codec", "conditioner", "denoiser" and "clip"."""
+    denoiser = dit.DiTConfig(**tuples(config["denoiser"]))
+    conditioner = foley.FoleyConfig(
+      width=denoiser.condition_width,
+      vector_width=config["conditioner"]["vector_width"],
+      frames=frames.FrameEncoderConfig(
+        **tuples(config["conditioner"]["frames"])
+      ),
+      latents=denoiser.latents,
+    )
+    return cls(
+      codec=codec(config["codec"]),
+      conditioner=foley.Foley(conditioner),
+      denoiser=dit.DiT(denoiser),
+      **config["clip"],
+    )
+
+  def geometry(self, latents: int) -> inputs.Geometry:
+    """Sizes of the inputs for a stretch of so many latents."""
+    return inputs.geometry(
+      latents,
+      latent_rate=self.latent_rate,
+      frame_rate=self.frame_rate,
+      frame_size=self.frame_size,
+      text_width=self.text_width,
+      text_tokens=self.text_tokens,
+      reference_width=2 * self.codec.config.latents,
+      tower=self.conditioner.config.frames.tower,
+    )
+
+  def nothing(self, latents: int) -> inputs.Inputs:
+    """Inputs of one clip that ask for nothing."""
+    return inputs.assemble(self.geometry(latents), start=0.0, total=1.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TriErgon(System):
+  """Tri-Ergon: text, audio and video as one vector each, and loudness."""
+
+  names: ClassVar[tuple[str, ...]] = tri_ergon.NAMES
+
+  @classmethod
+  def build(cls, config: Mapping[str, Any]) -> TriErgon:
+    """From "codec", "conditioner", "denoiser" and "window"."""
+    return cls(
+      codec=codec(config["codec"]),
+      conditioner=tri_ergon.TriErgon(
+        tri_ergon.TriErgonConfig(**config["conditioner"])
+      ),
+      denoiser=dit.DiT(dit.DiTConfig(**tuples(config["denoiser"]))),
+      window=config["window"],
+    )
+
+  def geometry(self, latents: int) -> tri_ergon.Geometry:
+    """Sizes of the inputs for a stretch of so many latents."""
+    return tri_ergon.Geometry(
+      latents=latents,
+      latent_rate=self.latent_rate,
+      config=self.conditioner.config,
+    )
+
+  def nothing(self, latents: int) -> inputs.Inputs:
+    """Inputs of one clip that ask for nothing."""
+    return tri_ergon.assemble(self.geometry(latents), start=0.0, total=1.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StableAudio(System):
+  """Stable Audio Open: a prompt and timing; what public weights load into."""
+
+  names: ClassVar[tuple[str, ...]] = stable_audio.NAMES
+
+  @classmethod
+  def build(cls, config: Mapping[str, Any]) -> StableAudio:
+    """From "codec", "conditioner", "denoiser" and "window"."""
+    return cls(
+      codec=codec(config["codec"]),
+      conditioner=stable_audio.StableAudio(
+        stable_audio.StableAudioConfig(**config["conditioner"])
+      ),
+      denoiser=dit.DiT(dit.DiTConfig(**tuples(config["denoiser"]))),
+      window=config["window"],
+    )
+
+  def nothing(self, latents: int) -> inputs.Inputs:
+    """Inputs of one clip that ask for nothing."""
+    return stable_audio.assemble(
+      self.conditioner.config, latents=latents, start=0.0, total=1.0
+    )
+
+
+_PRESETS = {"foley": Foley, "tri_ergon": TriErgon, "stable_audio": StableAudio}
+
+
+def build(config: Mapping[str, Any]) -> System:
+  """The system of a config.
+
+  Raises:
+    ValueError: its "preset" is none of ours.
+  """
+  if config.get("preset") not in _PRESETS:
+    raise ValueError(f"preset: {config.get('preset')!r} is none of ours")
+  return _PRESETS[config["preset"]].build(config)

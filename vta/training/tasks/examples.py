@@ -2,16 +2,65 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from vta import errors
 from vta.conditioning import inputs
 from vta.data import records
 from vta.signals import events as events_lib
 from vta.signals import loudness as loudness_lib
+from vta.training import system
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Crop:
+  """A window of a record's latents, normalised.
+
+  Attributes:
+    start: where it begins on the clip's time axis, seconds.
+    mean, std: the posterior, zero past the clip's end.
+    whole: the mean of the whole clip.
+  """
+
+  start: float
+  mean: Float[np.ndarray, "t c"]
+  std: Float[np.ndarray, "t c"]
+  whole: Float[np.ndarray, "l c"]
+
+
+def crop(
+  record: records.Record,
+  rng: np.random.Generator,
+  made: system.System,
+  *,
+  mean: Float[np.ndarray, "c"],
+  std: Float[np.ndarray, "c"],
+) -> Crop:
+  """A random window; `mean` and `std` are of the codec's latents."""
+  latents = (record.arrays["latent_mean"].astype(np.float32) - mean) / std
+  spread = record.arrays["latent_std"].astype(np.float32) / std
+  first = int(rng.integers(max(len(latents) - made.window, 0) + 1))
+  window = slice(first, first + made.window)
+  pad = ((0, max(first + made.window - len(latents), 0)), (0, 0))
+  return Crop(
+    start=first / made.latent_rate,
+    mean=np.pad(latents[window], pad),
+    std=np.pad(spread[window], pad),
+    whole=latents,
+  )
+
+
+def loudness(record: records.Record) -> loudness_lib.Loudness:
+  """The record's curve."""
+  return loudness_lib.Loudness(
+    times=record.arrays["loudness_times"].astype(np.float64),
+    lufs=record.arrays["loudness"],
+  )
 
 
 def seen_and_heard(
@@ -20,7 +69,7 @@ def seen_and_heard(
   """What `inputs.assemble` takes of a record from `start` seconds on.
 
   Returns:
-    its arguments for frames, mask, tower, loudness and events, and the times.
+    its arguments for what is seen, loudness, events and the times.
 
   Raises:
     InputError: the geometry has a tower that the record was not seen by.
@@ -30,6 +79,16 @@ def seen_and_heard(
   # From the last frame at or before the stretch's start.
   begin = max(int(np.searchsorted(times, start, side="right")) - 1, 0)
   window = slice(begin, begin + geometry.frames)
+  signals = {
+    "start": start,
+    "total": float(record.meta["duration"]),
+    "frame_times": times[window],
+    "loudness": loudness(record),
+    "events": events_lib.Events(intervals=arrays["events"].astype(np.float64)),
+  }
+  if "pictures" in arrays:
+    pictures = arrays["pictures"][window].astype(np.float32)
+    return {**signals, "pictures": pictures}
   mask = record.mask
   features = None
   if geometry.tower:
@@ -41,15 +100,8 @@ def seen_and_heard(
       )
     features = arrays["frame_features"][window].astype(np.float32)
   return {
-    "start": start,
-    "total": float(record.meta["duration"]),
+    **signals,
     "frames": arrays["frames"][window],
-    "frame_times": times[window],
     "mask": None if mask is None else mask[window],
     "frame_features": features,
-    "loudness": loudness_lib.Loudness(
-      times=arrays["loudness_times"].astype(np.float64),
-      lufs=arrays["loudness"],
-    ),
-    "events": events_lib.Events(intervals=arrays["events"].astype(np.float64)),
   }

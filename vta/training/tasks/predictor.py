@@ -1,4 +1,4 @@
-"""The predictor's task: loudness and events from frames alone."""
+"""The predictor's task: loudness, events and latents from frames alone."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ class PredictorTask:
 
   def __init__(self, config: ml_collections.ConfigDict):
     self._config = config
+    codec = release.load(config.codec).config
+    self._mean = np.asarray(codec["latent_mean"], np.float32)
+    self._std = np.asarray(codec["latent_std"], np.float32)
     clip = config.clip
     encoder = frames.FrameEncoderConfig(
       **system.tuples(config.frames.to_dict())
@@ -43,7 +46,7 @@ class PredictorTask:
     self._read = ("frames", "mask", "frame_left", "frame_fraction")
     if encoder.tower:
       self._read += ("frame_features",)
-    self.predictor = predictor.Predictor(encoder)
+    self.predictor = predictor.Predictor(encoder, len(self._mean))
     self.phases = (
       state.Phase(
         group="predictor",
@@ -59,7 +62,13 @@ class PredictorTask:
   def init(self, key: Key[Array, ""]) -> state.Params:
     blank = inputs.assemble(self._geometry, start=0.0, total=1.0)
     blank = [jnp.asarray(blank[name])[None] for name in self._read]
-    return {"predictor": self.predictor.init(key, *blank)["params"]}
+    params = dict(self.predictor.init(key, *blank)["params"])
+    if self._config.frames_from:
+      start = release.load(self._config.frames_from)
+      params["frame_encoder"] = start.part(
+        "frame_encoder", params["frame_encoder"]
+      )
+    return {"predictor": params}
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:
     return self._sets.batches(start)
@@ -93,11 +102,18 @@ class PredictorTask:
     self, record: records.Record, rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
     """A random stretch of a clip."""
-    rate = self._geometry.latent_rate
-    total = int(float(record.meta["duration"]) * rate)
-    first = int(rng.integers(max(total - self._geometry.latents, 0) + 1))
-    given = examples.seen_and_heard(record, self._geometry, first / rate)
-    return inputs.assemble(self._geometry, **given)
+    latents = record.arrays["latent_mean"].astype(np.float32)
+    latents = (latents - self._mean) / self._std
+    length = self._geometry.latents
+    first = int(rng.integers(max(len(latents) - length, 0) + 1))
+    latents = latents[first : first + length]
+    given = examples.seen_and_heard(
+      record, self._geometry, first / self._geometry.latent_rate
+    )
+    return {
+      **inputs.assemble(self._geometry, **given),
+      "latents": np.pad(latents, ((0, length - len(latents)), (0, 0))),
+    }
 
   def _terms(self, params: Any, batch: Any) -> dict[str, Array]:
     read = [batch[name] for name in self._read]
@@ -105,10 +121,14 @@ class PredictorTask:
     valid = batch["valid"] / jnp.sum(batch["valid"])
     error = jnp.mean(jnp.abs(made.loudness - batch["loudness"]), axis=-1)
     entropy = optax.sigmoid_binary_cross_entropy(made.events, batch["events"])
+    # What is not heard has no timbre to be known by.
+    heard = batch["valid"] * jnp.mean(batch["loudness"], axis=-1)
+    squared = jnp.mean(jnp.square(made.latents - batch["latents"]), axis=-1)
     return {
       "loudness": jnp.sum(valid * error),
       "events": jnp.sum(valid * entropy[..., 0]),
       "onsets": jnp.sum(valid * entropy[..., 1]),
+      "latents": jnp.sum(heard * squared) / (jnp.sum(heard) + 1e-6),
     }
 
   def _loss(

@@ -10,6 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 
+from vta import errors
 from vta.data import pipeline, records
 
 
@@ -41,12 +42,25 @@ class Sets:
 
   @functools.cached_property
   def validation(self) -> list[pipeline.Batch]:
-    """The batches that every evaluation of every run looks at."""
+    """The batches that every evaluation of every run looks at.
+
+    As many as data.validation_batches says; 0 is all that the set fills.
+    """
+    data = self._config.data
+    shards = records.Shards(data.validation)
+    available = len(shards) // self._validation_batch
+    if max(data.validation_batches, 1) > available:
+      raise errors.InputError(
+        ", ".join(data.validation),
+        f"holds {len(shards)} clips: not enough for "
+        f"{max(data.validation_batches, 1)} batches of "
+        f"{self._validation_batch}",
+      )
     return pipeline.evaluation_batches(
-      records.Shards(self._config.data.validation),
+      shards,
       self._example,
       batch_size=self._validation_batch,
-      count=self._config.data.validation_batches,
+      count=data.validation_batches or available,
     )
 
   def evaluate(

@@ -1,0 +1,219 @@
+"""Tri-Ergon from records to a release that scores a clip, at a tiny size."""
+
+import dataclasses
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+import test_encoders_languagebind as towers_lib
+import tiny_release
+
+from data_prep import encode
+from vta import errors
+from vta.data import records
+from vta.data.yard import record as yard_record
+from vta.data.yard import stage
+from vta.encoders import text
+from vta.inference import generator as generator_lib
+from vta.inference import job as job_lib
+from vta.inference import tri_ergon as reader_lib
+from vta.interop import release
+from vta.media import read, write
+from vta.signals import cues, events, loudness
+from vta.training import configs, loop
+from vta.training.tasks import denoiser
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def towers(tmp_path_factory):
+  """LanguageBind's two folders, at random weights."""
+  folder = tmp_path_factory.mktemp("languagebind")
+  for name, vision in (
+    ("video", towers_lib.VIDEO),
+    ("audio", towers_lib.AUDIO),
+  ):
+    (folder / name).mkdir()
+    towers_lib.make(folder / name, vision=vision)
+  return folder
+
+
+@pytest.fixture(scope="module")
+def waves():
+  """Two clips, one of them masked."""
+  staged = [stage.sample_scene(5, i, duration=2.0) for i in range(40)]
+  staged = [s for s in staged if len(s.sources) == 2][:2]
+  return [
+    yard_record.record(staged[0]),
+    yard_record.record(staged[1], heard=(0,)),
+  ]
+
+
+@pytest.fixture(scope="module")
+def shards(towers, waves, tmp_path_factory):
+  encoded = encode.encode_records(
+    waves,
+    encode_wave=encode.wave_encoder(release.load(tiny_release.folder())),
+    texts=text.TextEncoder.load(),
+    captions=2,
+    bound=encode.Bound.load(towers),
+  )
+  (shard,) = records.write_shards(
+    tmp_path_factory.mktemp("records"), encoded, shard_size=2
+  )
+  return shard
+
+
+@pytest.fixture
+def config(shards):
+  return configs.load(
+    f"{ROOT}/configs/tri_ergon.py:tiny",
+    [
+      f"codec={tiny_release.folder()}",
+      f"data.train=('{shards}',)",
+      f"data.validation=('{shards}',)",
+      "data.validation_batch=1",
+      "data.validation_batches=1",
+      "batch_size=2",
+      "window=48",
+      "conditioner.width=20",
+      "conditioner.blocks=12",
+      "denoiser.latents=8",
+      "denoiser.width=16",
+      "denoiser.depth=1",
+      "denoiser.heads=1",
+      "denoiser.cross_heads=1",
+      "denoiser.condition_width=20",
+      "guidance.steps=3",
+      "steps=2",
+      "evaluate_every=2",
+      "save_every=2",
+    ],
+  )
+
+
+def test_records_gain_the_vectors_of_what_is_shown_and_said(
+  towers, waves, shards
+):
+  bound = encode.Bound.load(towers)
+  made = records.Shards([shards])
+  for before, after in zip(waves, made, strict=True):
+    arrays = after.arrays
+    captions = before.meta["captions"][:2]
+    assert arrays["text_vectors"].shape == (2, 20)
+    np.testing.assert_allclose(
+      arrays["text_vectors"], bound.text.encode(captions).embedding, atol=1e-2
+    )
+    whole = bound.video.encode(before.arrays["frames"][None]).embedding[0]
+    same = np.allclose(arrays["video_vector"], whole, atol=2e-3)
+    assert same == (before.mask is None)
+    wave = before.arrays["wave"][None] / np.float32(32768.0)
+    heard = bound.audio.encode(wave, rate=44_100).embedding[0]
+    np.testing.assert_allclose(arrays["audio_vector"], heard, atol=2e-3)
+
+
+def test_an_example_is_a_crop_with_the_clip_s_vectors(config, shards):
+  task = denoiser.DenoiserTask(config)
+  record = records.Shards([shards])[0]
+  made = task.of_preset.example(record, np.random.default_rng(0))
+  assert made["asked"].all()
+  np.testing.assert_array_equal(made["audio"], record.arrays["audio_vector"])
+  np.testing.assert_array_equal(made["video"], record.arrays["video_vector"])
+  assert made["text"] in record.arrays["text_vectors"].astype(np.float32)
+  start, total = made["timing"]
+  assert total == 2.0
+  first = round(float(start) * 44_100 / 2048)
+  latents = (record.arrays["latent_mean"].astype(np.float32) - 0.1) / 2.0
+  count = min(48, len(latents) - first)
+  np.testing.assert_allclose(
+    made["latent_mean"][:count], latents[first : first + count], atol=1e-5
+  )
+  assert made["valid"].sum() == count
+
+
+def test_records_without_vectors_are_refused_by_name(config, shards):
+  task = denoiser.DenoiserTask(config)
+  whole = records.Shards([shards])[0]
+  arrays = {k: v for k, v in whole.arrays.items() if k != "video_vector"}
+  bare = records.Record(arrays=arrays, meta=whole.meta)
+  with pytest.raises(errors.InputError, match="no video_vector: encode"):
+    task.of_preset.example(bare, np.random.default_rng(0))
+
+
+@pytest.fixture
+def generator(config, towers, tmp_path):
+  """Trained for two steps; then far from the zeros that layers start at."""
+  assert loop.train(denoiser.DenoiserTask(config), config, tmp_path) == 0
+  made = release.load(tmp_path / "release")
+  parts = {
+    name: jax.tree.map(
+      lambda x: x + 0.2 * jax.random.normal(jax.random.key(x.size), x.shape),
+      tree,
+    )
+    for name, tree in made.parts.items()
+  }
+  folder = tmp_path / "noisy"
+  release.save(folder, config=made.config, parts=parts, card="")
+  (folder / reader_lib.FOLDER).symlink_to(towers)
+  return generator_lib.Generator(folder)
+
+
+def test_every_control_is_heard(generator, tmp_path):
+  rng = np.random.default_rng(0)
+  write.write_wave(
+    tmp_path / "door.wav", rng.normal(0, 0.1, (22_050, 2)).astype(np.float32)
+  )
+  frames = read.Frames(
+    times=generator.reader.frame_times(1.5),
+    images=rng.integers(0, 256, (8, 40, 52, 3), np.uint8),
+    report=read.FrameReport(
+      duration=1.5, fps=15.0, decoded=8, duplicated=0, missing=0
+    ),
+  )
+  curve = loudness.Loudness(
+    times=np.array([0.0, 1.5]), lufs=np.array([[-60.0, -20.0], [-20.0, -60.0]])
+  )
+  nothing = cues.Track()
+  asked = {
+    "nothing": (None, nothing),
+    "text": (None, cues.Track(text="rain on a roof")),
+    "negative": (None, cues.Track(negative_text="rain on a roof")),
+    "reference": (None, cues.Track(reference=tmp_path / "door.wav")),
+    "loudness": (None, cues.Track(loudness=curve)),
+    "picture": (frames, nothing),
+    "off screen": (frames, cues.Track(on_screen=False)),
+  }
+  settings = dataclasses.replace(generator.settings, solver="dpm")
+  waves = generator.generate(
+    [
+      job_lib.Job(duration=1.5, frames=seen, track=track, seed=0)
+      for seen, track in asked.values()
+    ],
+    settings,
+  )
+  waves = dict(zip(asked, waves, strict=True))
+  still = waves.pop("nothing")
+  assert still.shape == (66_150, 2)
+  assert np.isfinite(still).all()
+  np.testing.assert_allclose(waves.pop("off screen"), still, atol=1e-5)
+  for name, wave in waves.items():
+    assert np.abs(wave - still).max() > 1e-3 * np.abs(still).max(), name
+
+
+def test_what_it_has_no_place_for_is_refused(generator):
+  track = cues.Track(events=events.Events(intervals=np.array([[0.0, 0.5]])))
+  job = job_lib.Job(duration=1.5, frames=None, track=track, seed=0)
+  with pytest.raises(errors.InputError, match="tracks: events: a tri_ergon"):
+    generator.generate([job], generator.settings)
+
+
+def test_towers_that_are_missing_are_named(config, tmp_path):
+  assert loop.train(denoiser.DenoiserTask(config), config, tmp_path) == 0
+  bare = generator_lib.Generator(tmp_path / "release")
+  job = job_lib.Job(
+    duration=1.5, frames=None, track=cues.Track(text="rain"), seed=0
+  )
+  with pytest.raises(errors.InputError, match="languagebind/video"):
+    bare.generate([job], bare.settings)

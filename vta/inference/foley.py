@@ -1,0 +1,180 @@
+"""A job as the inputs of `foley`, whose every control it may use."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vta import errors
+from vta.conditioning import inputs as inputs_lib
+from vta.encoders import picture as picture_lib
+from vta.encoders import text as text_lib
+from vta.encoders import vocabulary as vocabulary_lib
+from vta.inference import windows
+from vta.inference.job import Job, Row
+from vta.interop import release as release_lib
+from vta.media import read
+from vta.signals import cues, masks
+from vta.training import system as system_lib
+
+# A wave [t, 2] to its latents, normalised, [l, c].
+EncodeWave = Callable[[Float[np.ndarray, "t 2"]], Float[np.ndarray, "l c"]]
+
+
+class Reader:
+  """Sees at the conditioner's own rate and size, reads text by MiniLM."""
+
+  def __init__(
+    self,
+    system: system_lib.Foley,
+    release: release_lib.Release,
+    encode_wave: EncodeWave,
+  ):
+    """`encode_wave` is the release's codec, for references."""
+    tower = system.conditioner.config.frames.tower
+    if tower not in (0, picture_lib.WIDTH):
+      raise errors.InputError(
+        release.folder / "config.json",
+        f"conditioner.frames.tower is {tower}; the only tower known, "
+        f"EfficientNet-Lite0, has {picture_lib.WIDTH}",
+      )
+    self._system = system
+    self._encode_wave = encode_wave
+    self._vocabulary = vocabulary_lib.Vocabulary.load(release.folder)
+
+  @functools.cached_property
+  def _text_encoder(self) -> text_lib.TextEncoder:
+    return text_lib.TextEncoder.load()
+
+  @functools.cached_property
+  def _picture_encoder(self) -> picture_lib.PictureEncoder:
+    return picture_lib.PictureEncoder.load()
+
+  def frame_times(self, duration: float) -> Float[np.ndarray, "f"]:
+    """When the conditioner wants to see the clip."""
+    rate = self._system.frame_rate
+    return np.arange(math.ceil(duration * rate)) / rate
+
+  def read_frames(
+    self, path: str | os.PathLike, duration: float
+  ) -> read.Frames:
+    """The clip's frames as the conditioner sees them."""
+    size = self._system.frame_size
+    times = self.frame_times(duration)
+    return read.read_frames(path, times=times, height=size, width=size)
+
+  def unknown_words(self, prompt: str) -> list[vocabulary_lib.UnknownWord]:
+    """Words that are far from all captions the model was trained on."""
+    return vocabulary_lib.unknown_words(
+      prompt, self._text_encoder, self._vocabulary
+    )
+
+  def cut_text(self, prompt: str) -> str:
+    """The end of a prompt that the text encoder has no room for."""
+    return self._text_encoder.encode([prompt]).cut[0]
+
+  def inputs(
+    self, job: Job, cover: windows.Windows
+  ) -> tuple[list[Row], list[Row]]:
+    """Of every window: the inputs, and what differs for the null branch.
+
+    The null of a masked picture is the picture outside the mask: guidance then
+    leads away from what is not to sound (ours).
+    """
+    geometry = self._system.geometry(cover.size)
+    track = job.track
+    given: dict[str, Any] = {
+      "loudness": track.loudness,
+      "events": track.events,
+      "text": self._prompt(track.text),
+      "reference": self._reference(track.reference),
+      "objects": self._objects(track),
+    }
+    negative = self._prompt(track.negative_text)
+    # A sound from outside the picture is not to follow the picture.
+    follows = job.frames is not None and track.on_screen is not False
+    mask = self._mask(job) if follows and track.masks is not None else None
+    seen = self._seen(job, mask) if follows else None
+    outside = None if mask is None else self._seen(job, 255 - mask)
+    rows, nulls = [], []
+    for first in cover.starts:
+      place = {
+        "start": first / self._system.latent_rate,
+        "total": job.duration,
+      }
+      window = _window(seen, place["start"], geometry.frames)
+      rows.append(inputs_lib.assemble(geometry, **place, **given, **window))
+      window = _window(outside, place["start"], geometry.frames)
+      null = inputs_lib.assemble(geometry, **place, text=negative, **window)
+      names = ["text_tokens", "text_mask", "asked"]
+      if outside is not None:
+        names += ["mask", "frame_features"] if geometry.tower else ["mask"]
+      nulls.append({name: null[name] for name in names})
+    return rows, nulls
+
+  def _mask(self, job: Job):
+    size = self._system.frame_size
+    raster = masks.rasterise(
+      job.track.masks, job.frames.times, height=size, width=size
+    )
+    return np.round(255.0 * raster).astype(np.uint8)
+
+  def _seen(self, job: Job, mask) -> Mapping[str, Any]:
+    """The whole clip as `inputs.assemble` takes a window of it."""
+    features = None
+    if self._system.conditioner.config.frames.tower:
+      features = self._picture_encoder.encode(job.frames.images, mask)
+    return {
+      "frames": job.frames.images,
+      "frame_times": job.frames.times,
+      "mask": mask,
+      "frame_features": features,
+    }
+
+  def _prompt(self, prompt: str | None) -> inputs_lib.Prompt | None:
+    if not prompt:
+      return None
+    features = self._text_encoder.encode([prompt])
+    return inputs_lib.Prompt(tokens=features.tokens[0], mask=features.mask[0])
+
+  def _reference(
+    self, path: pathlib.Path | None
+  ) -> Float[np.ndarray, "r"] | None:
+    if path is None:
+      return None
+    return inputs_lib.describe_reference(
+      self._encode_wave(read.read_audio(path))
+    )
+
+  def _objects(self, track: cues.Track) -> inputs_lib.ObjectFeatures | None:
+    if track.objects is None:
+      return None
+    features = self._text_encoder.encode(track.objects.labels)
+    return inputs_lib.ObjectFeatures(
+      times=track.objects.times,
+      probability=track.objects.probability.astype(np.float32),
+      vectors=features.pooled,
+    )
+
+
+def _window(
+  seen: Mapping[str, Any] | None, start: float, frames: int
+) -> Mapping[str, Any]:
+  """From the last frame at or before `start` on."""
+  if seen is None:
+    return {}
+  times = seen["frame_times"]
+  begin = int(np.searchsorted(times, start, side="right")) - 1
+  begin = min(max(begin, 0), len(times) - 1)
+  window = slice(begin, begin + frames)
+  return {
+    name: None if values is None else values[window]
+    for name, values in seen.items()
+  }

@@ -1,0 +1,135 @@
+"""A job as the inputs of `tri_ergon`: text, sound and picture, by LanguageBind.
+
+The towers are no part of what is trained; they are read from the release's
+folder languagebind, which holds two public folders, or links to them:
+
+  languagebind/video   LanguageBind_Video_V1.5_FT, which has the text tower too
+  languagebind/audio   LanguageBind_Audio_FT
+
+Only those that a job needs are read.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from vta import errors
+from vta.conditioning import tri_ergon
+from vta.encoders import languagebind
+from vta.encoders import vocabulary as vocabulary_lib
+from vta.inference import windows
+from vta.inference.job import Job, Row
+from vta.interop import release as release_lib
+from vta.media import read
+from vta.signals import timing
+from vta.training import system as system_lib
+
+FOLDER = "languagebind"
+# The frames that the public video tower looks at.
+_FRAMES = 8
+_UNKNOWN = ("events", "masks", "objects")
+
+
+class Reader:
+  """Sees eight frames of the whole clip, reads text by LanguageBind."""
+
+  def __init__(
+    self,
+    system: system_lib.TriErgon,
+    release: release_lib.Release,
+    encode_wave: Callable,
+  ):
+    """`encode_wave` is of no use here: references go to LanguageBind."""
+    self._system = system
+    self._towers = release.folder / FOLDER
+
+  @functools.cached_property
+  def _text(self) -> languagebind.TextEncoder:
+    return languagebind.TextEncoder.load(self._towers / "video")
+
+  @functools.cached_property
+  def _video(self) -> languagebind.VideoEncoder:
+    return languagebind.VideoEncoder.load(self._towers / "video")
+
+  @functools.cached_property
+  def _audio(self) -> languagebind.AudioEncoder:
+    return languagebind.AudioEncoder.load(self._towers / "audio")
+
+  def frame_times(self, duration: float) -> Float[np.ndarray, "f"]:
+    """At equal distances, the clip's first and last frame among them."""
+    return np.linspace(0.0, duration, _FRAMES)
+
+  def read_frames(
+    self, path: str | os.PathLike, duration: float
+  ) -> read.Frames:
+    """The eight frames, as large as they are: the tower scales them itself."""
+    info = read.probe(path)
+    times = self.frame_times(duration)
+    return read.read_frames(
+      path, times=times, height=info.height, width=info.width
+    )
+
+  def unknown_words(self, prompt: str) -> list[vocabulary_lib.UnknownWord]:
+    """None: the text tower has seen more words than any list of them holds."""
+    return []
+
+  def cut_text(self, prompt: str) -> str:
+    """The end of a prompt that the text encoder has no room for."""
+    return self._text.encode([prompt]).cut[0]
+
+  def inputs(
+    self, job: Job, cover: windows.Windows
+  ) -> tuple[list[Row], list[Row]]:
+    """Of every window: the inputs, and what differs for the null branch.
+
+    Raises:
+      InputError: the track has a signal that the preset has no place for.
+    """
+    track = job.track
+    for name in _UNKNOWN:
+      if getattr(track, name) is not None:
+        raise errors.InputError(
+          f"tracks: {name}",
+          "a tri_ergon checkpoint takes none; it takes text, reference, "
+          "loudness and the picture",
+        )
+    follows = job.frames is not None and track.on_screen is not False
+    given = {
+      "text": self._prompt(track.text),
+      "audio": self._reference(track.reference),
+      "video": self._video.encode(job.frames.images[None]).embedding[0]
+      if follows
+      else None,
+      "loudness": track.loudness,
+    }
+    negative = self._prompt(track.negative_text)
+    geometry = self._system.geometry(cover.size)
+    rows, nulls = [], []
+    for first in cover.starts:
+      place = {
+        "start": first / self._system.latent_rate,
+        "total": job.duration,
+      }
+      rows.append(tri_ergon.assemble(geometry, **place, **given))
+      null = tri_ergon.assemble(geometry, **place, text=negative)
+      nulls.append({name: null[name] for name in ("text", "asked")})
+    return rows, nulls
+
+  def _prompt(self, prompt: str | None) -> Float[np.ndarray, "d"] | None:
+    if not prompt:
+      return None
+    return self._text.encode([prompt]).embedding[0]
+
+  def _reference(
+    self, path: pathlib.Path | None
+  ) -> Float[np.ndarray, "d"] | None:
+    if path is None:
+      return None
+    wave = read.read_audio(path)[None]
+    return self._audio.encode(wave, rate=timing.SAMPLE_RATE).embedding[0]
