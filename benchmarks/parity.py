@@ -4,7 +4,7 @@
 
 Random weights, float32, this machine's processor; Stable Audio's parts and the
 frozen towers at their published sizes, the denoiser with 2 of its 24 blocks
-(with --slow all of them as well: 5 GB of disk, 10 GB of memory). The error is
+(with --slow all of them as well: 5 GB of disk, 7 GB of memory). The error is
 the largest difference over the largest value, the worst of all outputs; above
 1e-4 the exit status is 1. The two sides of Stable Audio's parts run one after
 the other, each in its own process.
@@ -44,9 +44,7 @@ def parts(*, slow: bool, folder: pathlib.Path) -> Iterator[comparison.Row]:
   if slow:
     cases += [dataclasses.replace(cases[0], depth=24)]
   for case in cases:
-    weights = folder / f"{case.model}.safetensors"
-    if not weights.exists():
-      stable_audio.write_weights(case, weights)
+    weights = stable_audio.weights(case, folder)
     made = {}
     for name in ("theirs", "ours"):
       with sides.Side(name, case, weights) as side:

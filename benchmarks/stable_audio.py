@@ -1,8 +1,8 @@
 """Stable Audio's parts at their published size, diffusers' classes and ours.
 
-The same random weights on both sides: written once under diffusers' names,
-tensor by tensor, and read from there by either. No process needs more than one
-side of one part.
+The same random weights on both sides: written once under diffusers' names, and
+read from there, tensor by tensor, by either. No process needs more than one side
+of one part.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ HOP = 2048
 RATE = 44_100
 _TOKENS = 130  # 128 of the prompt, start and total
 _WIDTH = 768
+_SHARD = 1 << 30  # bytes of weights that are held while they are written
 _PROMPT = 1024  # not 768, so that the conditioner projects it
 
 
@@ -75,15 +76,18 @@ class Case:
     raise ValueError(f"no part {self.part!r}")
 
 
-def write_weights(case: Case, path: pathlib.Path) -> None:
-  """Writes random weights of the case's model, one tensor at a time."""
+def weights(case: Case, folder: pathlib.Path) -> pathlib.Path:
+  """Random weights of the case's model, written if they are not there."""
+  path = folder / f"{case.model}.safetensors"
   rng = np.random.default_rng(1)
 
   def draw() -> Iterator[tuple[str, np.ndarray]]:
     for name, shape in shapes(case).items():
       yield name, _random(rng, name, shape)
 
-  tensors.write(path, draw(), limit=1 << 62)
+  if not (path.exists() or tensors.index_of(path).exists()):
+    tensors.write(path, draw(), limit=_SHARD)
+  return path
 
 
 def _random(rng, name: str, shape) -> np.ndarray:
@@ -154,11 +158,12 @@ def velocity(model, positions, *, x, time, tokens, vector) -> np.ndarray:
 
 def theirs(case: Case, path: pathlib.Path) -> Callable[[], Arrays]:
   """Loads diffusers' model; a call computes, eagerly as its pipeline does."""
-  import safetensors.torch
   import torch
 
   model = _meta_model(case)
-  model.load_state_dict(safetensors.torch.load_file(path), assign=True)
+  reader = tensors.Reader(path)
+  state = {name: torch.from_numpy(reader.read(name)) for name in reader.shapes}
+  model.load_state_dict(state, assign=True)
   given = {name: torch.tensor(value) for name, value in case.inputs.items()}
 
   @torch.no_grad()

@@ -6,11 +6,11 @@ A denoiser step of full width (for one clip, and for the two branches of
 guidance; its blocks as `dit.separate_blocks` has them) and the codec at full
 size, float32, random weights, on this machine's processor. Each side runs in a
 process of its own, which has its peak memory: weights, compilation and
-computation. The two take turns, run by run, so that
-whatever else the machine does falls on both; times are medians after a first
-run that compiles. Under load ratios are rough, and two runs of a table differ;
-"by processor" is the ratio of the processor's seconds, which other programs'
-share is not in. On a busy machine the surest comparison is that on one core:
+computation. The two take turns, run by run, so that whatever else the machine
+does falls on both; times are medians after a first run that compiles. Under
+load ratios are rough, and two runs of a table differ; "by processor" is the
+ratio of the processor's seconds, which other programs' share is not in. On a
+busy machine the surest comparison is that on one core:
 
   taskset -c 0 python -m benchmarks.versus_diffusers
 """
@@ -121,9 +121,7 @@ def main() -> None:
       lengths=args.lengths,
       seconds=args.seconds,
     ):
-      weights = pathlib.Path(folder) / f"{case.model}.safetensors"
-      if not weights.exists():
-        stable_audio.write_weights(case, weights)
+      weights = stable_audio.weights(case, pathlib.Path(folder))
       row = compare(case, weights, args.runs)
       print(
         f"| {_name(case)} | {row['theirs']:.2f} s | {row['ours']:.2f} s "

@@ -30,8 +30,8 @@ def test_what_cannot_be_compared_is_no_agreement():
 def test_both_sides_read_the_same_weights(tmp_path):
   """The smallest part at its real size: Stable Audio's projection model."""
   case = stable_audio.Case(part="conditioner", batch=2)
-  path = tmp_path / "weights.safetensors"
-  stable_audio.write_weights(case, path)
+  path = stable_audio.weights(case, tmp_path)
+  assert stable_audio.weights(case, tmp_path) == path
   theirs = stable_audio.theirs(case, path)()
   ours = stable_audio.ours(case, path)()
   assert {name: x.shape for name, x in ours.items()} == {
