@@ -1,8 +1,8 @@
 """Stable Audio's parts at their published size, diffusers' classes and ours.
 
 The same random weights on both sides: written once under diffusers' names, and
-read from there, tensor by tensor, by either. No process needs more than one side
-of one part.
+read from there, tensor by tensor, by either. No process needs more than one
+side of one part.
 """
 
 from __future__ import annotations
