@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-import jax
 import numpy as np
 import tqdm
 
@@ -33,15 +33,13 @@ from vta.encoders import dinov2 as dinov2_lib
 from vta.encoders import languagebind
 from vta.encoders import picture as picture_lib
 from vta.encoders import text as text_lib
+from vta.inference import chunks
 from vta.interop import release as release_lib
 from vta.models import lufs_predictor
 from vta.signals import timing
 from vta.training import system
 
 EncodeWave = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-
-# Clips are padded to a multiple of this many latents: few programs to compile.
-_BUCKET = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,22 +143,7 @@ def _visible(record: records.Record) -> np.ndarray:
 def wave_encoder(release: release_lib.Release) -> EncodeWave:
   """wave [t, 2] -> mean and deviation of its latents, [l, c] each."""
   codec = system.codec(release.config["codec"])
-  params = release.parts["codec"]
-  hop = codec.config.hop
-
-  @jax.jit
-  def posterior(wave):
-    out = codec.apply({"params": params}, wave, method="encode")
-    return out.mean, out.std
-
-  def encode(wave):
-    # Padded and cut in NumPy: JAX would compile both for every length anew.
-    latents = -(-len(wave) // hop)
-    pad = -len(wave) % (_BUCKET * hop)
-    mean, std = posterior(np.pad(wave, ((0, pad), (0, 0)))[None])
-    return np.asarray(mean)[0, :latents], np.asarray(std)[0, :latents]
-
-  return encode
+  return functools.partial(chunks.describe, codec, release.parts["codec"])
 
 
 def main() -> int:

@@ -129,15 +129,38 @@ def test_memory_does_not_grow_with_the_clip():
   assert wave < 4 * 32 * HOP
 
 
-def test_what_cannot_be_chunked_is_refused():
+def test_a_codec_with_groups_goes_whole():
+  """Its lapped transform and its noise are the clip's."""
   banded = autoencoder.AutoencoderConfig(
     latents=4, width=4, multiples=(1,), strides=(4,), groups=((4, 2),)
   )
   codec = autoencoder.Autoencoder(banded)
-  with pytest.raises(ValueError, match="only the plain Oobleck"):
-    chunks.decode(codec, {}, jnp.zeros((1, 90, 4)), size=20)
-  with pytest.raises(ValueError, match="only the plain Oobleck"):
-    chunks.encode(codec, {}, jnp.zeros((1, 90 * 32, 2)), size=20)
+  wave = normal(9, 1, 90 * banded.hop, 2)
+  key = jax.random.key(0)
+  made = jax.jit(codec.init)(key, wave, key)["params"]
+
+  @functools.partial(jax.jit, static_argnames="method")
+  def whole(x, *, method):
+    return codec.apply({"params": made}, x, method=method)
+
+  mean = chunks.encode(codec, made, wave, size=20).mean
+  assert relative(mean, whole(wave, method="encode").mean) < 1e-5
+  got = chunks.decode(codec, made, mean, size=20)
+  assert relative(got, whole(mean, method="decode")) < 1e-5
+
+
+def test_a_wave_of_any_length_is_described():
+  """Mean and deviation, of as many latents as the wave reaches into."""
+  wave = np.asarray(normal(10, 40 * HOP + 1, 2))
+  mean, std = chunks.describe(CODEC, params(), wave)
+  assert mean.shape == std.shape == (41, CONFIG.latents)
+  padded = autoencoder.pad_to_hop(jnp.asarray(wave)[None], 64 * HOP)
+  want = whole(padded, method="encode")
+  assert relative(mean, want.mean[0, :41]) < 1e-5
+  assert relative(std, want.std[0, :41]) < 1e-5
+
+
+def test_what_cannot_be_chunked_is_refused():
   latents = jnp.zeros((1, LATENTS, CONFIG.latents))
   with pytest.raises(ValueError, match="a chunk of 8 latents is all context"):
     chunks.decode(CODEC, params(), latents, size=8)

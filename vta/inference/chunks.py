@@ -6,6 +6,9 @@ have spoiled is cut off. Where a chunk ends with the clip nothing is cut: its
 layers then pad as those of the whole clip do. So the result is that of the
 whole clip but for the order of float32 sums, there are no seams to fade over,
 and memory is that of one chunk.
+
+A codec with groups goes whole: the noise in its shapes belongs to the clip, and
+its network is small.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from vta.models import autoencoder
 
 # 128 latents of the full size are 6 s, of which context is 1 s.
 _SIZE = 128
+# Waves are padded to a multiple of this many latents: few programs to compile.
+_BUCKET = 32
 _KERNEL = 7  # of a residual unit's wide convolution and of both first ones
 _NARROW = 3  # of the encoder's last
 
@@ -36,12 +41,7 @@ class Reach:
 
 
 def encoding_reach(config: autoencoder.AutoencoderConfig) -> Reach:
-  """Latents whose samples a latent is computed from, beside its own.
-
-  Raises:
-    ValueError: the config has groups; see `decode`.
-  """
-  _check(config)
+  """Latents whose samples a latent is computed from, beside its own."""
   # First and last place, at each layer, that latent 0 depends on.
   first, last = _wider(0, 0, _NARROW)
   for stride in reversed(config.strides):
@@ -53,12 +53,7 @@ def encoding_reach(config: autoencoder.AutoencoderConfig) -> Reach:
 
 
 def decoding_reach(config: autoencoder.AutoencoderConfig) -> Reach:
-  """Latents that a latent's samples are computed from, beside their own.
-
-  Raises:
-    ValueError: the config has groups; see `decode`.
-  """
-  _check(config)
+  """Latents that a latent's samples are computed from, beside their own."""
   first, last = _wider(0, config.hop - 1, config.edge)
   for stride in config.strides:
     first, last = _through_units(first, last, config)
@@ -90,22 +85,22 @@ def decode(
   """`codec.decode` in chunks: latents to wave, [b, l x hop, channels].
 
   Args:
-    codec: whose config has no groups.
+    codec: whose parameters they are.
     params: of the codec.
     latents: of the whole clip.
     size: latents a chunk, context included. Memory is proportional to it; a
       clip of no more is decoded whole.
 
   Raises:
-    ValueError: the codec has groups (the noise in its shapes belongs to the
-      whole clip), or `size` leaves nothing beside the context.
+    ValueError: `size` leaves nothing beside the context.
   """
-  reach = decoding_reach(codec.config)
 
   def apply(x):
     return codec.apply({"params": params}, x, method="decode")
 
-  hop = codec.config.hop
+  if codec.config.groups:
+    return apply(latents)
+  reach, hop = decoding_reach(codec.config), codec.config.hop
   return _chunked(apply, latents, reach, size, unit=1, made=hop)
 
 
@@ -120,7 +115,7 @@ def encode(
   """`codec.encode` in chunks: wave to posterior, [b, t / hop, latents].
 
   Args:
-    codec: whose config has no groups.
+    codec: whose parameters they are.
     params: of the codec.
     wave: of the whole clip.
     size: latents a chunk, context included, as for `decode`.
@@ -128,12 +123,11 @@ def encode(
   Raises:
     ValueError: as for `decode`, or t is not a multiple of the hop.
   """
+
   hop = codec.config.hop
+  if codec.config.groups or wave.shape[1] % hop:
+    return codec.apply({"params": params}, wave, method="encode")
   reach = encoding_reach(codec.config)
-  if wave.shape[1] % hop:
-    raise ValueError(
-      f"{wave.shape[1]} samples are no multiple of the hop, {hop}"
-    )
 
   def apply(x):
     posterior = codec.apply({"params": params}, x, method="encode")
@@ -141,6 +135,20 @@ def encode(
 
   mean, scale = _chunked(apply, wave, reach, size, unit=hop, made=1)
   return autoencoder.Posterior(mean=mean, scale=scale)
+
+
+def describe(
+  codec: autoencoder.Autoencoder, params: PyTree, wave: Float[np.ndarray, "t c"]
+) -> tuple[Float[np.ndarray, "l d"], Float[np.ndarray, "l d"]]:
+  """A wave of any length to the mean and the deviation of its latents."""
+  hop = codec.config.hop
+  latents = -(-len(wave) // hop)
+  # Padded and cut in NumPy: JAX would compile both for every length anew.
+  pad = -len(wave) % (_BUCKET * hop)
+  padded = np.pad(wave, ((0, pad), (0, 0)))[None]
+  posterior = encode(codec, params, padded)
+  mean, std = np.asarray(posterior.mean), np.asarray(posterior.std)
+  return mean[0, :latents], std[0, :latents]
 
 
 def _chunked(apply, x, reach: Reach, size: int, *, unit: int, made: int):
@@ -186,10 +194,3 @@ def _chunked(apply, x, reach: Reach, size: int, *, unit: int, made: int):
     )
 
   return jax.tree.map(join, parts)
-
-
-def _check(config: autoencoder.AutoencoderConfig) -> None:
-  if config.groups:
-    raise ValueError(
-      "only the plain Oobleck goes in chunks; this codec's config has groups"
-    )

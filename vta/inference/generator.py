@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from vta import errors
 from vta.inference import (
+  chunks,
   foley,
   sampling,
   stable_audio,
@@ -23,7 +24,6 @@ from vta.inference import (
 )
 from vta.inference import job as job_lib
 from vta.interop import release as release_lib
-from vta.models import autoencoder
 from vta.signals import loudness as loudness_lib
 from vta.signals import timing
 from vta.training import system as system_lib
@@ -158,12 +158,8 @@ class Generator:
 
   def encode(self, wave: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "l c"]:
     """A wave's latents, normalised as the denoiser sees them."""
-    codec = self.system.codec
-    padded = autoencoder.pad_to_hop(jnp.asarray(wave)[None], codec.config.hop)
-    posterior = codec.apply(
-      {"params": self._params["codec"]}, padded, method="encode"
-    )
-    return (np.asarray(posterior.mean[0]) - self._mean) / self._std
+    mean, _ = chunks.describe(self.system.codec, self._params["codec"], wave)
+    return (mean - self._mean) / self._std
 
   def reconstruct(
     self, wave: Float[np.ndarray, "t 2"]
@@ -178,11 +174,5 @@ class Generator:
 
 
 def _through(codec, params, wave):
-  padded = autoencoder.pad_to_hop(jnp.asarray(wave)[None], codec.config.hop)
-  return np.asarray(_reconstruct(codec, params, padded))[0, : len(wave)]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _reconstruct(codec, params, wave):
-  mean = codec.apply({"params": params}, wave, method="encode").mean
-  return codec.apply({"params": params}, mean, method="decode")
+  mean, _ = chunks.describe(codec, params, wave)
+  return np.asarray(chunks.decode(codec, params, mean[None]))[0, : len(wave)]

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Key
 
 from vta.conditioning import conditions as conditions_lib
 from vta.diffusion import guidance, sampler
+from vta.inference import chunks
 from vta.inference import drawn as drawn_lib
 from vta.inference import windows as windows_lib
 from vta.training import system as system_lib
@@ -121,10 +122,10 @@ def generate(
   latents = sampler.sample(
     denoise, start, schedule(solver, steps), keys=keys, adjust=adjust
   )
-  waves = system.codec.apply(
-    {"params": params["codec"]},
+  waves = chunks.decode(
+    system.codec,
+    params["codec"],
     latents * std[None, None] + mean[None, None],
-    method="decode",
   )
   return waves[:, :samples]
 
