@@ -4,10 +4,12 @@
 
 Random weights, float32, this machine's processor; Stable Audio's parts and the
 frozen towers at their published sizes, the denoiser with 2 of its 24 blocks
-(with --slow all of them as well: 5 GB of disk, 7 GB of memory). The error is
-the largest difference over the largest value, the worst of all outputs; above
-1e-4 the exit status is 1. The two sides of Stable Audio's parts run one after
-the other, each in its own process.
+(with --slow all of them as well: 5 GB of disk, 7 GB of memory). LanguageBind
+alone is small, and only in part not ours: its video tower is the CLIP of
+transformers with attention in time, written here in torch after its public
+code. The error is the largest difference over the largest value, the worst of
+all outputs; above 1e-4 the exit status is 1. The two sides of Stable Audio's
+parts run one after the other, each in its own process.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ def cosine_solver(
     noise: what sampling starts from.
     fresh: each step's noise, in the place of the scheduler's Brownian tree.
   """
+  import diffusers  # noqa: F401, looks at once for what it could import
   import torch
 
   # Imported for the tree alone.

@@ -2,8 +2,9 @@
 
   python -m vta train --config configs/finetune.py:BASE --workdir runs/mine
 
-BASE is a release folder of the preset `foley` or `tri_ergon`, the starter when
-left out: all sizes are read from it. Adapters (LoRA) learn, the base stays as
+BASE is a release folder of the preset `foley`, `tri_ergon` or `stable_audio`
+(what `python -m vta import` made of public weights), the starter when left out:
+all sizes are read from it. Adapters (LoRA) learn, the base stays as
 it is; with `--set lora.rank=0` all of it learns, which wants thousands of
 clips. Training ends when held-out clips say so, and the release is of the step
 they liked best. Measured once, in docs/fine_tuning.md.
@@ -21,9 +22,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   base = arg or "vta/starter"
   sizes = release.read_config(pathlib.Path(base))
   preset = sizes.get("preset")
-  if preset not in ("foley", "tri_ergon"):
+  if preset not in ("foley", "tri_ergon", "stable_audio"):
     raise ValueError(
-      f"{base} is of the preset {preset!r}, not 'foley' or 'tri_ergon'"
+      f"{base} is of the preset {preset!r}, "
+      "not 'foley', 'tri_ergon' or 'stable_audio'"
     )
   config = ml_collections.ConfigDict()
   config.task = "denoiser"
@@ -65,7 +67,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   # What the presets' own configs have.
   if preset == "tri_ergon":
     config.window = sizes["window"]
+    config.denoiser_from = ""
     config.drop = ml_collections.ConfigDict({"entries": 0.3, "all": 0.1})
+  elif preset == "stable_audio":
+    config.window = sizes["window"]
+    config.drop = ml_collections.ConfigDict({"all": 0.1})
   else:
     config.frames_from = ""
     config.clip = ml_collections.ConfigDict(sizes["clip"])

@@ -7,8 +7,11 @@
 is instead of into tokens (ours). `:tiny` is the same code at a size for a CPU.
 None has been run on real data yet. Latent records come from `python -m
 data_prep.encode --languagebind DIR`, where DIR holds the three public folders.
-Fine-tuning starts from public weights: `python -m vta import`, then
-init_from.
+From Stable Audio's public weights on:
+
+  python -m vta import stable-audio-open-1.0 --out runs/open
+  python -m vta train --config configs/tri_ergon.py:l --workdir runs/tuned \\
+      --set codec=runs/open --set denoiser_from=runs/open
 """
 
 import ml_collections
@@ -29,6 +32,8 @@ def get_config(arg: str = "l") -> ml_collections.ConfigDict:
   config.steps = 220_000
   config.batch_size = 256
   config.init_from = ""
+  # A release of `python -m vta import` whose denoiser is where this one starts.
+  config.denoiser_from = ""
   config.codec = "runs/codec/release"
   config.frozen = ()
   config.evaluate_every = 5_000

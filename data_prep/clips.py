@@ -45,6 +45,12 @@ STARTER = pathlib.Path(release_lib.__file__).parents[1] / "starter"
 VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
 SHORTEST = 1.0  # seconds
 _SHARD = 64
+# Presets that do not see at a rate of their own: what LanguageBind and the LUFS
+# predictor look at, and what nobody looks at.
+_CLIP = {
+  "tri_ergon": {"frame_rate": 6.0, "frame_size": 224},
+  "stable_audio": {"frame_rate": 1.0, "frame_size": 64},
+}
 
 
 def split(names: Sequence[str], *, share: float) -> tuple[list[str], list[str]]:
@@ -287,15 +293,17 @@ def main(arguments: list[str] | None = None) -> int:
         "--validation", f"{args.validation:g} is not between 0 and 1"
       )
     config = release_lib.read_config(args.checkpoint)
-    if "clip" not in config:
+    clip = config.get("clip", _CLIP.get(config.get("preset")))
+    if clip is None:
       raise errors.InputError(
-        args.checkpoint / "config.json", "is of no system that sees videos"
+        args.checkpoint / "config.json",
+        f"preset: {config.get('preset')!r} is not tuned on videos",
       )
     convert(
       args.videos,
       args.out,
       captions=args.captions,
-      clip=config["clip"],
+      clip=clip,
       longest=args.seconds,
       share=args.validation,
     )

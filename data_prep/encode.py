@@ -10,9 +10,13 @@ hides cannot sound. With `--languagebind DIR` sound, picture and captions gain
 LanguageBind's vectors, which `tri_ergon` is conditioned on; DIR holds the
 public folders LanguageBind_Video_V1.5_FT as video and LanguageBind_Audio_FT as
 audio, and sees the frames as large as the records have them. With `--dinov2
-DIR` the LUFS predictor's pictures, 6 a second, are looked at. Shards appear
-whole or not at all; an interrupted run goes on with the same command at the
-first one that is missing.
+DIR` the LUFS predictor's pictures, 6 a second, are looked at. A --codec that
+has a text_encoder, as what `python -m vta import` makes of Stable Audio, reads
+the captions by that too, which tuning it needs.
+
+Shards appear whole or not at all; an interrupted run goes on with the same
+command at the first one that is missing. Shards that another codec or other
+towers made are refused.
 """
 
 from __future__ import annotations
@@ -27,19 +31,47 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tqdm
 
+from data_prep import shards as shards_lib
 from vta import errors
 from vta.data import records
 from vta.encoders import dinov2 as dinov2_lib
-from vta.encoders import languagebind
+from vta.encoders import languagebind, t5_text
 from vta.encoders import picture as picture_lib
 from vta.encoders import text as text_lib
 from vta.inference import chunks
+from vta.interop import exchange
 from vta.interop import release as release_lib
 from vta.models import lufs_predictor
 from vta.signals import timing
 from vta.training import system
+from vta.training.tasks import examples
 
-EncodeWave = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+# What a record gains, and by which tool.
+_ALWAYS = frozenset(
+  ("latent_mean", "latent_std", "text_tokens", "text_mask", "object_vectors")
+)
+_BY_TOOL = {
+  "tower": {"frame_features"},
+  "bound": {"text_vectors", "video_vector", "audio_vector"},
+  "dinov2": {"looks"},
+  "t5": {"t5_tokens", "t5_mask"},
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WaveEncoder:
+  """wave [t, 2] -> mean and deviation of its latents, [l, c] each.
+
+  Attributes:
+    encode: does it.
+    digest: of the codec; records keep it as latents_by.
+  """
+
+  encode: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+  digest: str
+
+  def __call__(self, wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return self.encode(wave)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,24 +97,27 @@ class Bound:
     """The fields that a latent record gains, in float32."""
     wave = record.arrays["wave"].astype(np.float32) / 32768.0
     frames = _visible(record)
+    try:
+      heard = self.audio.encode(wave[None], rate=timing.SAMPLE_RATE)
+    except ValueError as error:
+      raise errors.InputError(str(record.meta["id"]), str(error)) from None
     return {
       "text_vectors": self.text.encode(captions).embedding,
       "video_vector": self.video.encode(frames[None]).embedding[0],
-      "audio_vector": self.audio.encode(
-        wave[None], rate=timing.SAMPLE_RATE
-      ).embedding[0],
+      "audio_vector": heard.embedding[0],
     }
 
 
 def encode_records(
   source: records.Shards,
   *,
-  encode_wave: EncodeWave,
+  encode_wave: WaveEncoder,
   texts: text_lib.TextEncoder,
   captions: int,
   tower: picture_lib.PictureEncoder | None = None,
   bound: Bound | None = None,
   dinov2: dinov2_lib.Encoder | None = None,
+  t5: t5_text.T5TextEncoder | None = None,
 ) -> Iterator[records.Record]:
   """The latent records of wave records; keeps `captions` captions of each.
 
@@ -108,6 +143,8 @@ def encode_records(
       arrays |= {k: v.astype(np.float16) for k, v in vectors.items()}
     said = [row[caption] for caption in kept]
     shown = [row[label] for label in record.meta["objects"]]
+    if t5 is not None:
+      arrays |= _read(kept, t5)
     if dinov2 is not None:
       arrays["looks"] = _looks(record, dinov2).astype(np.float16)
     yield records.Record(
@@ -119,8 +156,24 @@ def encode_records(
         "text_mask": worded.mask[said],
         "object_vectors": worded.pooled[shown].astype(np.float16),
       },
-      meta={**record.meta, "captions": kept},
+      meta={
+        **record.meta,
+        "captions": kept,
+        "latents_by": encode_wave.digest,
+      },
     )
+
+
+def _read(
+  captions: Sequence[str], t5: t5_text.T5TextEncoder
+) -> dict[str, np.ndarray]:
+  """T5's tokens, as many as the longest caption has."""
+  made = t5.encode(captions)
+  size = int(made.mask.sum(axis=1).max(initial=0))
+  return {
+    "t5_tokens": made.tokens[:, :size].astype(np.float16),
+    "t5_mask": made.mask[:, :size],
+  }
 
 
 def _looks(record: records.Record, dinov2: dinov2_lib.Encoder) -> np.ndarray:
@@ -140,10 +193,14 @@ def _visible(record: records.Record) -> np.ndarray:
   return np.where(record.mask[..., None] > 0, frames, np.uint8(127))
 
 
-def wave_encoder(release: release_lib.Release) -> EncodeWave:
-  """wave [t, 2] -> mean and deviation of its latents, [l, c] each."""
+def wave_encoder(release: release_lib.Release) -> WaveEncoder:
+  """The codec of a release."""
+  params = release.require("codec")
   codec = system.codec(release.config["codec"])
-  return functools.partial(chunks.describe, codec, release.parts["codec"])
+  return WaveEncoder(
+    encode=functools.partial(chunks.describe, codec, params),
+    digest=examples.codec_digest(release),
+  )
 
 
 def main() -> int:
@@ -160,27 +217,34 @@ def main() -> int:
   parser.add_argument("--tower", choices=("efficientnet-lite0",))
   args = parser.parse_args()
   release = release_lib.load(args.codec)
+  encode_wave = wave_encoder(release)
   rate = timing.SAMPLE_RATE / system.codec(release.config["codec"]).config.hop
   print(f"latents at {rate:.2f} Hz")
-  encode_wave = wave_encoder(release)
   texts = text_lib.TextEncoder.load()
-  tower = picture_lib.PictureEncoder.load() if args.tower else None
-  bound = Bound.load(args.languagebind) if args.languagebind else None
-  dinov2 = dinov2_lib.Encoder.load(args.dinov2) if args.dinov2 else None
-  shards = sorted(args.records.glob("*.array_record"))
-  if not shards:
-    raise errors.InputError(args.records, "holds no *.array_record shard")
-  for number, shard in enumerate(tqdm.tqdm(shards, unit="shard")):
-    if (args.out / shard.name).exists():
-      continue
+  tools = {}
+  if args.tower:
+    tools["tower"] = picture_lib.PictureEncoder.load()
+  if args.languagebind:
+    tools["bound"] = Bound.load(args.languagebind)
+  if args.dinov2:
+    tools["dinov2"] = dinov2_lib.Encoder.load(args.dinov2)
+  prompts = args.codec / exchange.TEXT_ENCODER
+  if prompts.is_dir():
+    tools["t5"] = t5_text.T5TextEncoder.load(prompts)
+  gained = _ALWAYS.union(*(_BY_TOOL[name] for name in tools))
+  missing = shards_lib.missing(
+    args.records,
+    args.out,
+    fields=lambda known: (known - {"wave"}) | gained,
+    latents_by=encode_wave.digest,
+  )
+  for number, shard in tqdm.tqdm(missing, unit="shard"):
     encoded = encode_records(
       records.Shards([shard]),
       encode_wave=encode_wave,
       texts=texts,
       captions=args.captions,
-      tower=tower,
-      bound=bound,
-      dinov2=dinov2,
+      **tools,
     )
     records.write_shards(
       args.out, encoded, shard_size=sys.maxsize, first=number

@@ -7,7 +7,8 @@
 makes of them: a third of the denoiser's step is saved, and two thirds of the
 bytes. A denoiser that trains on them starts from the same predictor
 (`frames_from`) and leaves its frame encoder as it is (`frozen`). Shards appear
-whole or not at all; an interrupted run goes on with the same command.
+whole or not at all; an interrupted run goes on with the same command. Shards
+that another encoder has seen are refused.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import jax
 import numpy as np
 import tqdm
 
+from data_prep import shards
 from vta import errors
 from vta.conditioning import frames as frames_lib
 from vta.data import records
@@ -31,15 +33,15 @@ Look = Callable[[records.Record], np.ndarray]
 
 # Clips are padded to a multiple of this many frames: few programs to compile.
 _BUCKET = 32
+_HIDDEN = frozenset(("frames", "mask", "frame_features"))
 
 
 def seen_records(
   source: records.Shards, look: Look, *, digest: str
 ) -> Iterator[records.Record]:
   """The records of `source` with pictures in the place of frames and mask."""
-  hidden = ("frames", "mask", "frame_features")
   for record in source:
-    kept = {k: v for k, v in record.arrays.items() if k not in hidden}
+    kept = {k: v for k, v in record.arrays.items() if k not in _HIDDEN}
     yield records.Record(
       arrays={**kept, "pictures": look(record)},
       meta={**record.meta, "pictures_by": digest},
@@ -100,12 +102,13 @@ def main() -> int:
     )
   digest = release_lib.digest(release.parts["frame_encoder"])
   look = looker(release)
-  shards = sorted(args.records.glob("*.array_record"))
-  if not shards:
-    raise errors.InputError(args.records, "holds no *.array_record shard")
-  for number, shard in enumerate(tqdm.tqdm(shards, unit="shard")):
-    if (args.out / shard.name).exists():
-      continue
+  missing = shards.missing(
+    args.records,
+    args.out,
+    fields=lambda known: (known - _HIDDEN) | {"pictures"},
+    pictures_by=digest,
+  )
+  for number, shard in tqdm.tqdm(missing, unit="shard"):
     seen = seen_records(records.Shards([shard]), look, digest=digest)
     records.write_shards(args.out, seen, shard_size=sys.maxsize, first=number)
   return 0

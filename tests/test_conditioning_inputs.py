@@ -75,6 +75,26 @@ def test_pictures_are_cut_and_padded_like_frames():
     inputs.assemble(geometry(), frames=images, pictures=told, **given)
 
 
+def test_a_stretch_sees_its_own_frames_of_the_whole_clip():
+  """Ten seconds of them, of which the inputs have room for two."""
+  times = np.arange(150) / 15.0
+  images = np.repeat(np.arange(150, dtype=np.uint8), 16 * 16 * 3)
+  made = inputs.assemble(
+    geometry(),
+    start=5.0,
+    total=10.0,
+    frames=images.reshape(150, 16, 16, 3),
+    frame_times=times,
+    mask=images.reshape(150, 16, 16, 3)[..., 0],
+  )
+  shown = made["frames"][:, 0, 0, 0].astype(float)
+  np.testing.assert_array_equal(made["mask"][:, 0, 0], shown)
+  left, fraction = made["frame_left"], made["frame_fraction"]
+  seen = shown[left] + fraction * (shown[left + 1] - shown[left])
+  at = 5.0 + (np.arange(32) + 0.5) / RATE
+  np.testing.assert_allclose(seen, 15.0 * at, atol=1e-3)
+
+
 def test_frames_are_interpolated_by_their_time_stamps():
   # Uneven frames, each as bright as its time: the latents must see their own.
   times = np.array([0.0, 0.1, 0.4, 0.5, 1.3, 1.6])

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -160,7 +161,7 @@ def test_of_a_long_sound_the_start_of_the_channels_mean_is_heard(tiny):
   back = soxr.resample(fast, 11_025, 8000)
   theirs = features_of(back[None, :8000])[0, 0]
   assert relative(processor(fast, 11_025), theirs) < 1e-4
-  with pytest.raises(errors.InputError, match="is empty"):
+  with pytest.raises(ValueError, match="the sound is empty"):
     processor(stereo[:0], 8000)
 
 
@@ -171,6 +172,22 @@ def test_bfloat16_is_close(tiny):
   ours, theirs = (x.encode(WAVES, rate=8000) for x in (rough, exact))
   assert ours.embedding.dtype == np.float32
   assert 1e-4 < relative(ours.embedding, theirs.embedding) < 5e-2
+
+
+def test_in_bfloat16_branches_are_added_in_float32(tiny):
+  rough = clap.AudioEncoder.load(tiny[0], dtype="bfloat16")
+  decibels = jnp.stack([rough.processor(wave, 8000) for wave in WAVES])
+  _, seen = rough.tower.apply(
+    {"params": rough.params},
+    decibels,
+    capture_intermediates=lambda module, _: isinstance(module, htsat._Layer),
+  )
+  layers = {
+    name: made["__call__"][0].dtype.name
+    for name, made in seen["intermediates"].items()
+  }
+  stages = [(0, 0), (0, 1), (1, 0), (1, 1)]
+  assert layers == {f"stage_{s}_layer_{i}": "float32" for s, i in stages}
 
 
 @pytest.mark.parametrize("outputs", [128, 101, 300])
@@ -285,7 +302,7 @@ def test_every_tensor_that_does_not_fit_is_listed(tiny, tmp_path):
 def test_missing_files_are_named(tiny, tmp_path):
   folder = change(tiny[0], tmp_path)
   (folder / "model.safetensors").unlink()
-  with pytest.raises(errors.InputError, match=r"expected model\.safetensors"):
+  with pytest.raises(errors.InputError, match=r"; model\.safetensors missing"):
     clap.AudioEncoder.load(folder)
   (folder / clap_audio.FILE).unlink()
   with pytest.raises(errors.InputError, match=rf"{clap_audio.FILE} missing"):

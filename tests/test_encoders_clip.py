@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
 import tokenizers
 import torch
 import transformers
@@ -175,6 +176,24 @@ def test_tokens_equal_transformers(pad, tmp_path):
   # The merges were used, and the padding is what was asked for.
   assert ours[0].tokens[:2] == ["<|startoftext|>", "rain</w>"]
   assert ours[0].tokens[-1] == pad
+
+
+def test_the_other_tower_is_not_read(tiny, tmp_path):
+  folder = change(tiny[0], tmp_path)
+  path = folder / "model.safetensors"
+  tensors = safetensors.torch.load_file(path)
+  for kind, others in (
+    (clip.ImageEncoder, ("text_",)),
+    (clip.TextEncoder, ("vision_", "visual_")),
+  ):
+    # Numbers that would be refused.
+    changed = {
+      name: value.to(torch.float8_e4m3fn) if name.startswith(others) else value
+      for name, value in tensors.items()
+    }
+    safetensors.torch.save_file(changed, path)
+    ours, expected = (kind.load(f).params for f in (folder, tiny[0]))
+    jax.tree.map(np.testing.assert_array_equal, ours, expected)
 
 
 def test_the_pooled_token_of_old_and_new_configs(tiny):
@@ -380,7 +399,9 @@ def test_missing_files_are_named(tiny, tmp_path):
   folder = change(tiny[0], tmp_path)
   (folder / "model.safetensors").unlink()
   for kind in (clip.ImageEncoder, clip.TextEncoder):
-    with pytest.raises(errors.InputError, match=r"model\.safetensors here"):
+    with pytest.raises(
+      errors.InputError, match=r"; model\.safetensors missing"
+    ):
       kind.load(folder)
   (folder / images.FILE).unlink()
   (folder / "tokenizer.json").unlink()

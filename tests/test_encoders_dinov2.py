@@ -213,7 +213,7 @@ def test_a_config_that_does_not_fit(plain, tmp_path, field, value, message):
 def test_missing_files_are_named(plain, tmp_path):
   folder = change(plain[0], tmp_path)
   (folder / "model.safetensors").unlink()
-  with pytest.raises(errors.InputError, match=r"model\.safetensors here"):
+  with pytest.raises(errors.InputError, match=r"; model\.safetensors missing"):
     dinov2.Encoder.load(folder)
   (folder / images.FILE).unlink()
   with pytest.raises(errors.InputError, match=rf"{images.FILE} missing"):

@@ -218,13 +218,19 @@ def test_the_newer_layout_is_read(tmp_path):
     "strided": whole.transpose(0, 2)[1:],
     "half": whole.half() / 7,
     "bfloat16": whole.bfloat16() / 7,
+    "double": whole.double() / 7,
     "count": torch.tensor(7),
+    "index": torch.arange(3, dtype=torch.int32),
+    "mask": torch.tensor([True, False]),
   }
   path = tmp_path / "x.pth"
   torch.save(tensors, path)
   assert path.read_bytes().startswith(b"PK")
   read = torch_file.read_tensors(path)
-  assert set(read) == set(tensors) - {"count"}
+  assert set(read) == set(tensors) - {"count", "index", "mask"}
+  assert set(torch_file.read_tensors(path, without=("b", "str"))) == {
+    *("plain", "half", "double")
+  }
   for name, array in read.items():
     assert array.dtype == np.float32
     np.testing.assert_array_equal(array, tensors[name].float().numpy())
@@ -259,4 +265,50 @@ def test_a_damaged_zip_is_refused(tmp_path, change, message, stored):
       archive.writestr(f"{folder}/{name}", content)
   message = message if stored else "a zip that torch did not write"
   with pytest.raises(errors.InputError, match=message):
+    torch_file.read_tensors(path)
+
+
+# Opcodes of a data.pkl: a storage of four numbers, and a tensor of it.
+STORAGE = b"(X\7\0\0\0storagectorch\nHalfStorage\nX\1\0\0\0kX\3\0\0\0cpuK\4tQ"
+NOTHING = b"ccollections\nOrderedDict\n)R"
+
+
+def tensor(size: bytes, stride: bytes) -> bytes:
+  rebuild = b"ctorch._utils\n_rebuild_tensor_v2\n("
+  return rebuild + STORAGE + b"K\0" + size + stride + b"\x89" + NOTHING + b"tR"
+
+
+PLAIN = tensor(b"K\4\x85", b"K\1\x85")
+# What ndarray.__setstate__ takes: other numbers, in memory of its own.
+SMALLER = b"(K\1K\1\x85ctorch\nHalfStorage\n\x89C\2\0\0tb"
+# What dtype.__setstate__ takes: metadata, for all who use the type.
+MARKED = b"(K\4X\1\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0}K\1K\2stb"
+METADATA = b"}X\1\0\0\0aK\1sb"
+
+
+@pytest.mark.parametrize(
+  ("pickled", "message"),
+  [
+    (PLAIN, None),
+    (NOTHING + METADATA, None),
+    (PLAIN + b"0" + STORAGE + SMALLER, "sets the state"),
+    (PLAIN + SMALLER, "sets the state"),
+    (b"ctorch\nBFloat16Storage\n" + MARKED, "sets the state"),
+    (b"ctorch._utils\n_rebuild_tensor_v2\n" + METADATA, "sets the state"),
+    # 2^40 numbers, which are all the same one.
+    (tensor(b"\x8a\6\0\0\0\0\0\1\x85", b"K\0\x85"), "larger than the file"),
+  ],
+  ids=["plain", "metadata", "storage", "tensor", "dtype", "function", "stride"],
+)
+def test_a_pickle_that_moves_memory_is_refused(tmp_path, pickled, message):
+  path = tmp_path / "x.pth"
+  with zipfile.ZipFile(path, "w") as archive:
+    archive.writestr("x/data.pkl", b"\x80\3}X\1\0\0\0w" + pickled + b"s.")
+    archive.writestr("x/data/k", bytes(8))
+  if pickled == PLAIN:
+    np.testing.assert_array_equal(
+      torch_file.read_tensors(path)["w"], np.zeros(4)
+    )
+    return
+  with pytest.raises(errors.InputError, match=message or "more than tensors"):
     torch_file.read_tensors(path)

@@ -7,6 +7,7 @@ CLIP is written down again in torch.
 
 import json
 import math
+from unittest import mock
 
 import jax
 import numpy as np
@@ -24,6 +25,10 @@ from vta.encoders import (
   languagebind_audio,
   languagebind_video,
 )
+from vta.inference import tri_ergon
+from vta.interop import release
+from vta.media import write
+from vta.training import system
 
 # Largest difference over largest value, float32.
 TOLERANCE = 1e-5
@@ -365,8 +370,24 @@ def test_what_the_three_colours_show():
   count = 1 + (2000 - 400) // 160
   np.testing.assert_array_equal(short[:, :count], short[:, count : 2 * count])
   np.testing.assert_array_equal(short[..., 0], short[..., 2])
-  with pytest.raises(errors.InputError, match=r"lasts 0\.025 s; at least"):
+  with pytest.raises(ValueError, match=r"lasts 0\.0249 s; at least 0\.025"):
     processor(wave[:399], 16_000)
+
+
+def test_a_reference_that_is_too_short_is_named(audio, tmp_path):
+  towers = tmp_path / tri_ergon.FOLDER
+  towers.mkdir()
+  (towers / "audio").symlink_to(audio[0])
+  path = tmp_path / "click.wav"
+  write.write_wave(path, np.zeros((441, 2), np.float32))
+  reader = tri_ergon.Reader(
+    mock.Mock(spec=system.TriErgon),
+    release.Release(folder=tmp_path, config={}, parts={}),
+    encode_wave=len,
+  )
+  with pytest.raises(errors.InputError, match=r"lasts 0\.0100 s") as caught:
+    reader._reference(path)
+  assert caught.value.where == str(path)
 
 
 @pytest.mark.parametrize("size", [(40, 53), (61, 33), (29, 28), (28, 28)])
@@ -494,7 +515,9 @@ def test_missing_files_are_named(video, audio, tmp_path):
   ):
     languagebind.VideoEncoder.load(folder)
   (folder / "config.json").unlink()
-  with pytest.raises(errors.InputError, match=r"config\.json missing"):
+  with pytest.raises(
+    errors.InputError, match=r"; config\.json, model\.safetensors missing"
+  ):
     languagebind.VideoEncoder.load(folder)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import json
 
+import jax
 import numpy as np
 import pytest
 import tokenizers
@@ -11,7 +12,7 @@ import torch
 import transformers
 
 from vta import errors
-from vta.encoders import text, vocabulary, weights
+from vta.encoders import bert, text, vocabulary, weights
 
 TEXTS = [
   "a small metal ball bounces on the floor",
@@ -115,18 +116,20 @@ def test_prefix_of_a_headed_model_is_accepted(tiny, tmp_path):
   np.testing.assert_array_equal(ours.tokens, expected.tokens)
 
 
-def test_half_precision_files_are_widened(tmp_path):
-  values = torch.tensor([[1.0, -0.5], [3.0, 256.0]])
-  from safetensors.torch import save_file
-
-  path = tmp_path / "x.safetensors"
-  tensors = {"h": values.half(), "b": values.bfloat16(), "i": torch.arange(2)}
-  save_file(tensors, path)
-  read = weights.read_tensors(path)
-  assert set(read) == {"h", "b"}
-  for tensor in read.values():
-    assert tensor.dtype == np.float32
-    np.testing.assert_array_equal(tensor, values.numpy())
+@pytest.mark.parametrize("form", ["shards", "pickled"])
+def test_tensors_in_another_form_are_read(tiny, tmp_path, form):
+  folder, model = tiny
+  if form == "shards":
+    model.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 2
+  else:
+    model.config.save_pretrained(tmp_path)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+  tokenizer = (folder / "tokenizer.json").read_text()
+  (tmp_path / "tokenizer.json").write_text(tokenizer)
+  ours = text.TextEncoder.load(tmp_path)
+  expected = text.TextEncoder.load(folder)
+  jax.tree.map(np.testing.assert_array_equal, ours.params, expected.params)
 
 
 def test_features_do_not_depend_on_the_batch(encoder):
@@ -196,6 +199,9 @@ def test_another_digest_is_refused(monkeypatch):
     ("max_position_embeddings", 16, "at least 32"),
     ("intermediate_size", 41, "has shape"),
     ("num_hidden_layers", 4, "layer.3.*missing"),
+    ("num_hidden_layers", 2, "layer.2.*is not in the model"),
+    ("hidden_size", 24.0, "hidden_size must be a positive"),
+    ("num_hidden_layers", True, "num_hidden_layers must be a positive"),
     ("vocab_size", 5, "tokens, but|has shape"),
   ],
 )
@@ -207,6 +213,32 @@ def test_a_config_that_does_not_fit(tiny, tmp_path, field, value, message):
   path.write_text(json.dumps({**config, field: value}))
   with pytest.raises(errors.InputError, match=message):
     text.TextEncoder.load(tmp_path)
+
+
+def test_every_misfit_is_listed(tiny, tmp_path):
+  for file in tiny[0].iterdir():
+    (tmp_path / file.name).write_bytes(file.read_bytes())
+  path = tmp_path / "config.json"
+  config = json.loads(path.read_text())
+  for changes, messages in (
+    ({"vocab_size": 0, "layer_norm_eps": "x"}, ("vocab_size", "layer_norm")),
+    ({"hidden_act": "relu", "is_decoder": True}, ("'gelu'", "False")),
+    (
+      {"intermediate_size": 41, "type_vocab_size": 3},
+      ("0.intermediate.dense.bias", "2.output.dense.weight", "token_type"),
+    ),
+  ):
+    path.write_text(json.dumps(config | changes))
+    with pytest.raises(errors.InputError) as caught:
+      text.TextEncoder.load(tmp_path)
+    for message in messages:
+      assert message in caught.value.message
+
+
+def test_defaults_are_those_of_transformers():
+  theirs = transformers.BertConfig()
+  for name, value in dataclasses.asdict(bert.BertConfig()).items():
+    assert getattr(theirs, name) == value, name
 
 
 CAPTIONS = [
@@ -240,6 +272,14 @@ def test_vocabulary_survives_a_file(known, tmp_path):
   loaded = vocabulary.Vocabulary.load(tmp_path)
   assert loaded.words == known.words
   np.testing.assert_array_equal(loaded.vectors, known.vectors)
+
+
+def test_clips_without_captions_have_an_empty_vocabulary(encoder, tmp_path):
+  vocabulary.Vocabulary.build(["", "the"], encoder).save(tmp_path)
+  loaded = vocabulary.Vocabulary.load(tmp_path)
+  assert loaded.words == ()
+  assert loaded.vectors.shape == (0, encoder.width)
+  assert vocabulary.unknown_words("a violin", encoder, loaded) == []
 
 
 def test_a_damaged_vocabulary_is_refused(tmp_path):

@@ -205,6 +205,31 @@ def test_the_input_is_not_overwritten(clip, tmp_path, capfd):
   assert clip.read_bytes() == held
 
 
+@pytest.mark.parametrize(
+  ("reference", "options"),
+  [("out.wav", ()), ("out.stems/track-2.wav", ("--stems",))],
+)
+@pytest.mark.parametrize("given", ["flag", "sheet"])
+def test_a_reference_is_not_overwritten(
+  clip, tmp_path, capfd, reference, options, given
+):
+  path = tmp_path / reference
+  path.parent.mkdir(exist_ok=True)
+  write.write_wave(path, np.ones((RATE, 2), np.float32))
+  held = path.read_bytes()
+  document = sheet()
+  document["tracks"] *= 2
+  if given == "sheet":
+    document["tracks"][0] = {"reference": str(path)}
+  else:
+    options += ("--reference", path)
+  (tmp_path / "cues.json").write_text(json.dumps(document))
+  options += ("--cues", tmp_path / "cues.json")
+  line = attempt(capfd, tmp_path, clip, *options)
+  assert f"{path}: would overwrite the reference" in line
+  assert path.read_bytes() == held
+
+
 def copied(folder, change):
   release = folder / "release"
   release.mkdir()

@@ -1,5 +1,6 @@
 """Generation end to end on random weights: lengths, seeds, batches, files."""
 
+import copy
 import json
 
 import numpy as np
@@ -133,6 +134,31 @@ def test_every_condition_changes_the_sound(generator, frames, field):
   assert np.abs(one - two).max() > 1e-4 * np.abs(one).max()
 
 
+def test_a_group_that_nobody_asks_for_changes_nothing(generator, frames):
+  """It is left out where a batch has none of it, and silent where it has."""
+  two = copy.copy(generator)
+  (names,) = generator.groups
+  rest = tuple(name for name in names if name != "text")
+  two.groups = (rest, ("text",))
+  shown, said = job(frames), job(frames, cues.Track(text="a wooden ball"))
+  denied = job(None, cues.Track(negative_text="rain"), seed=3)
+
+  def made(*jobs, text):
+    return generate(two, *jobs, guidance=(2.0, text))
+
+  (alone,) = made(shown, text=6.0)
+  among = made(shown, said, denied, text=6.0)
+  tolerance = 1e-4 * np.abs(alone).max()
+  np.testing.assert_allclose(alone, among[0], atol=tolerance)
+  assert np.abs(among[1] - alone).max() > tolerance
+  (by_itself,) = made(denied, text=6.0)
+  np.testing.assert_allclose(by_itself, among[2], atol=tolerance)
+  (nothing,) = made(job(None, seed=3), text=6.0)
+  assert np.abs(nothing - by_itself).max() > tolerance
+  asked = np.array([[name == "frames" for name in two.system.names]])
+  assert two._wanted(asked, (2.0, 6.0)) == ((rest,), (2.0,))
+
+
 def test_guidance_exaggerates_its_groups_and_nothing_else(generator, frames):
   whole = everything()
   drawn = cues.Track(events=whole.events, loudness=whole.loudness)
@@ -186,7 +212,7 @@ def test_files_of_a_run(clip, tmp_path, capsys):
     ),
   )
   out = tmp_path / "scored.mp4"
-  options = ["--cues", sheet, "--stems", "--seed", 4, "--steps", 2]
+  options = ["--cues", sheet, "--stems", "--steps", 2]
   assert run(clip, "--out", out, *options) == 0
   printed = capsys.readouterr().out
   assert "2.000 s at 25.000 fps" in printed
@@ -204,7 +230,7 @@ def test_files_of_a_run(clip, tmp_path, capsys):
   ]
   np.testing.assert_allclose(sum(stems), mix, atol=1e-5)
   saved = cues.load(tmp_path / "scored.cues.json")
-  assert [track.seed for track in saved.tracks] == [4, 9]
+  assert [track.seed for track in saved.tracks] == [0, 9]
   assert (tmp_path / "scored.png").read_bytes().startswith(b"\x89PNG")
 
   again = tmp_path / "again" / "scored.mp4"
@@ -231,3 +257,16 @@ def test_a_saved_cue_sheet_makes_the_same_sound(clip, tmp_path):
   assert run(clip, "--out", tmp_path / "b.mp4", "--cues", sheet) == 0
   one, two = (wavfile.read(tmp_path / f"{n}.wav")[1] for n in "ab")
   np.testing.assert_array_equal(one, two)
+
+
+def test_what_is_given_wins_over_the_cue_sheet(clip, tmp_path):
+  sheet = tmp_path / "cues.json"
+  tracks = [cues.Track(text=text, seed=9) for text in ("ball", "wood")]
+  cues.save(sheet, cues.CueSheet(duration=2.0, tracks=tuple(tracks)))
+  flags = ["--seed", 5, "--text", "a wooden ball", "--negative-text", "ball"]
+  command = [clip, "--out", tmp_path / "a.mp4", "--cues", sheet, "--steps", 2]
+  assert run(*command, *flags) == 0
+  made = cues.load(tmp_path / "a.cues.json").tracks
+  assert [track.seed for track in made] == [5, 6]
+  assert {track.text for track in made} == {"a wooden ball"}
+  assert {track.negative_text for track in made} == {"ball"}

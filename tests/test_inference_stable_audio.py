@@ -2,55 +2,20 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
-import test_encoders_t5 as t5_lib
+import tiny_stable_audio
 
 from vta import errors
 from vta.inference import generator as generator_lib
 from vta.inference import job as job_lib
 from vta.inference import windows
-from vta.interop import exchange, release
 from vta.signals import cues, loudness
-from vta.training import system
-
-SIZES = {
-  "codec": {
-    "latents": 8,
-    "width": 2,
-    "multiples": (1, 1, 1),
-    "strides": (8, 16, 16),
-  },
-  "conditioner": {"width": 16, "text_width": 24},
-  "denoiser": {
-    "latents": 8,
-    "width": 16,
-    "depth": 1,
-    "heads": 1,
-    "cross_heads": 1,
-    "condition_width": 16,
-  },
-  "window": 24,
-}
 
 
 @pytest.fixture(scope="module")
-def generator(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("release")
-  config = exchange.defaults(SIZES)
-  made = system.build(config)
-  key = jax.random.key(0)
-  params = {"codec": made.init_codec(key), **made.init(key)}
-  # Far from the zeros that layers start at.
-  params = jax.tree.map(
-    lambda x: x + 0.2 * jax.random.normal(jax.random.key(x.size), x.shape),
-    params,
-  )
-  release.save(folder, config=config, parts=params, card="")
-  t5_lib.make_model("relu").save_pretrained(folder / exchange.TEXT_ENCODER)
-  t5_lib.write_tokenizer(folder / exchange.TEXT_ENCODER)
-  return generator_lib.Generator(folder)
+def generator():
+  return generator_lib.Generator(tiny_stable_audio.folder())
 
 
 def generate(generator, duration, *tracks):

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
+import tiny_stable_audio
 import torch
 import transformers
 from diffusers.pipelines.stable_audio import StableAudioProjectionModel
@@ -23,7 +24,7 @@ from vta.interop import exchange, release
 from vta.models import autoencoder, dit
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
-WIDTH, LATENTS, WINDOW = 32, 8, 12
+WIDTH, LATENTS, WINDOW = 64, 8, 12
 
 
 def _randomise(model):
@@ -50,9 +51,9 @@ def public(tmp_path_factory):
       in_channels=LATENTS,
       out_channels=LATENTS,
       num_layers=2,
-      attention_head_dim=16,
-      num_attention_heads=4,
-      num_key_value_attention_heads=2,
+      attention_head_dim=64,
+      num_attention_heads=2,
+      num_key_value_attention_heads=1,
       cross_attention_dim=WIDTH,
       cross_attention_input_dim=WIDTH,
       global_states_input_dim=2 * WIDTH,
@@ -320,13 +321,81 @@ def test_the_text_encoder_that_is_named_is_there(imported, tmp_path, capsys):
   assert "prompts have to come encoded" in capsys.readouterr().out
 
 
+def test_a_text_encoder_is_added_to_a_folder_without(public, tmp_path, capsys):
+  folder, texts = tmp_path / "folder", tmp_path / "t5"
+  shutil.copytree(public, folder)
+  add = ("--text-encoder", texts, "--out")
+  (folder / "text_encoder").rename(texts)
+  assert _run("import", folder, "--out", tmp_path / "bare") == 0
+  assert "prompts have to come encoded" in capsys.readouterr().out
+  assert _run("import", folder, *add, tmp_path / "whole") == 0
+  assert "prompts" not in capsys.readouterr().out
+  assert (tmp_path / "whole" / exchange.TEXT_ENCODER / "config.json").is_file()
+  assert _run("import", public, *add, tmp_path / "two") == 2
+  assert "has a text encoder of its own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    (
+      "model.diffusion.diffusion_objective",
+      "rectified_flow",
+      "model.diffusion.diffusion_objective: only 'v' is known here",
+    ),
+    ("model.pretransform.scale", 0.5, "model.pretransform.scale: only 1.0"),
+    (
+      "model.pretransform.config.bottleneck.type",
+      "rvq",
+      "bottleneck.type: only 'vae' is known here",
+    ),
+    ("model.conditioning.configs", [], "configs: must be a list of 3, not []"),
+    ("model.diffusion.config.num_heads", 4, "4 heads in 128 channels: below"),
+  ],
+)
+def test_tools_settings_that_change_the_result(
+  imported, tmp_path, capsys, field, value, message
+):
+  tools, out = tmp_path / "tools", tmp_path / "out"
+  shape = ("--format", "stable-audio-tools")
+  assert _run("export", imported, *shape, "--out", tools) == 0
+  document = json.loads((tools / "model_config.json").read_text())
+  *path, name = field.split(".")
+  section = document
+  for part in path:
+    section = section[part]
+  section[name] = value
+  (tools / "model_config.json").write_text(json.dumps(document))
+  assert _run("import", tools, "--out", out) == 2
+  line = capsys.readouterr().err
+  assert message in line
+  assert line.count("\n") == 1
+  assert not out.exists()
+
+
+def test_small_heads_are_not_exported_to_tools(tmp_path, capsys):
+  source, out = tiny_stable_audio.folder(), tmp_path / "out"
+  shape = ("--format", "stable-audio-tools")
+  assert _run("export", source, *shape, "--out", out) == 2
+  assert "1 heads in 16 channels: below 64" in capsys.readouterr().err
+  assert not out.exists()
+
+
 def test_pickles_beside_the_weights_are_not_passed_on(public, tmp_path):
   folder, out = tmp_path / "folder", tmp_path / "out"
   shutil.copytree(public, folder)
-  (folder / "text_encoder/pytorch_model.bin").write_bytes(b"\x80\x04")
+  # What public t5-base holds besides: the same weights, for other libraries.
+  for name in ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack"):
+    (folder / "text_encoder" / name).write_bytes(b"\x80\x04")
+  (folder / "text_encoder/spiece.model").write_bytes(b"words")
   assert _run("import", folder, "--out", out) == 0
   names = {path.name for path in (out / exchange.TEXT_ENCODER).iterdir()}
-  assert names == {"config.json", "model.safetensors", "tokenizer.json"}
+  assert names == {
+    "config.json",
+    "model.safetensors",
+    "spiece.model",
+    "tokenizer.json",
+  }
 
 
 def test_pickles_are_refused(tmp_path, capsys):

@@ -1,5 +1,8 @@
 """Names and layouts of Stable Audio's two formats, both ways."""
 
+import itertools
+import re
+
 import diffusers
 import jax
 import jax.numpy as jnp
@@ -128,6 +131,74 @@ def test_there_and_back_is_bit_identical(part, form):
   assert back.keys() == arrays.keys()
   for path, array in arrays.items():
     np.testing.assert_array_equal(back[path], array)
+
+
+# Names in a stable-audio-tools checkpoint, with a shell's braces: what its
+# modules are called (stable_audio_tools/models/{dit,transformer,autoencoders,
+# conditioners}.py) and what diffusers' scripts/convert_stable_audio.py looks
+# for. Our table is not asked.
+TOOLS = {
+  "denoiser": (
+    "model.model.",
+    """
+    timestep_features.weight
+    to_timestep_embed.{0,2}.{weight,bias}
+    to_cond_embed.{0,2}.weight
+    to_global_embed.{0,2}.weight
+    {preprocess_conv,postprocess_conv}.weight
+    transformer.{project_in,project_out}.weight
+    transformer.layers.{0,1,2}.pre_norm.{gamma,beta}
+    transformer.layers.{0,1,2}.self_attn.{to_qkv,to_out}.weight
+    transformer.layers.{0,1,2}.cross_attend_norm.{gamma,beta}
+    transformer.layers.{0,1,2}.cross_attn.{to_q,to_kv,to_out}.weight
+    transformer.layers.{0,1,2}.ff_norm.{gamma,beta}
+    transformer.layers.{0,1,2}.ff.ff.0.proj.{weight,bias}
+    transformer.layers.{0,1,2}.ff.ff.2.{weight,bias}
+  """,
+  ),
+  "codec": (
+    "pretransform.model.",
+    """
+    encoder.layers.0.{weight_g,weight_v,bias}
+    encoder.layers.{1,2}.layers.{0,1,2}.layers.{0,2}.{alpha,beta}
+    encoder.layers.{1,2}.layers.{0,1,2}.layers.{1,3}.{weight_g,weight_v,bias}
+    encoder.layers.{1,2}.layers.3.{alpha,beta}
+    encoder.layers.{1,2}.layers.4.{weight_g,weight_v,bias}
+    encoder.layers.3.{alpha,beta}
+    encoder.layers.4.{weight_g,weight_v,bias}
+    decoder.layers.0.{weight_g,weight_v,bias}
+    decoder.layers.{1,2}.layers.0.{alpha,beta}
+    decoder.layers.{1,2}.layers.1.{weight_g,weight_v,bias}
+    decoder.layers.{1,2}.layers.{2,3,4}.layers.{0,2}.{alpha,beta}
+    decoder.layers.{1,2}.layers.{2,3,4}.layers.{1,3}.{weight_g,weight_v,bias}
+    decoder.layers.3.{alpha,beta}
+    decoder.layers.4.{weight_g,weight_v}
+  """,
+  ),
+  "conditioner": (
+    "conditioner.conditioners.",
+    """
+    {seconds_start,seconds_total}.embedder.embedding.0.weights
+    {seconds_start,seconds_total}.embedder.embedding.1.{weight,bias}
+  """,
+  ),
+}
+
+
+def expanded(prefix, names):
+  """Every name that a shell would make of them."""
+  for name in names.split():
+    parts = re.split(r"\{(.*?)\}", name)
+    choices = [
+      part.split(",") if i % 2 else [part] for i, part in enumerate(parts)
+    ]
+    yield from (prefix + "".join(c) for c in itertools.product(*choices))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_tools_names_are_those_of_its_modules(part):
+  found = {row.theirs for row in PARTS[part][1]("stable-audio-tools")}
+  assert found == set(expanded(*TOOLS[part]))
 
 
 def test_tools_fuse_queries_keys_and_values():

@@ -1,5 +1,6 @@
 """The codec against diffusers, and what its front end promises."""
 
+import dataclasses
 import functools
 
 import diffusers
@@ -322,7 +323,7 @@ BANDED = AutoencoderConfig(
 
 
 def test_banded_codec_runs_and_learns_from_silence():
-  codec = Autoencoder(BANDED, dtype=jnp.bfloat16)
+  codec = Autoencoder(dataclasses.replace(BANDED, dtype="bfloat16"))
   rng = np.random.default_rng(5)
   wave = _normal(rng, (2, 300, 2)).at[1].set(0)
   wave = pad_to_hop(wave, BANDED.hop)

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -14,7 +15,8 @@ from vta.data import records
 from vta.encoders import vocabulary
 from vta.inference import generator
 from vta.interop import release, trees
-from vta.training import configs, loop, lora
+from vta.training import adapted_release, configs, loop, lora
+from vta.training.tasks import denoiser
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -88,13 +90,15 @@ def test_training_moves_adapters_and_writes_both_releases(trained):
   before = release.load(tiny_release.folder())
   after = release.load(trained / "release")
   alone = lora.load(trained / "lora")
-  moved = lora.merge(before.parts, alone.tree, scale=alone.config.scale)
+  products = lora.products(alone.tree)
   changed = set()
   for path, leaf in trees.flatten(after.parts).items():
     old = trees.flatten(before.parts)[path]
     if any(s in path for s in ("attn", "/ff/")) and path.endswith("kernel"):
       changed |= {path.split("blocks/")[1]} if np.any(leaf != old) else set()
-      want = trees.flatten(moved)[path]
+      want = old
+      if path in products:
+        want = old + alone.config.scale * products[path]()
       np.testing.assert_allclose(leaf, want, rtol=1e-3, atol=1e-6)
     else:
       np.testing.assert_array_equal(leaf, old, err_msg=path)
@@ -106,6 +110,25 @@ def test_training_moves_adapters_and_writes_both_releases(trained):
   words = vocabulary.Vocabulary.load(trained / "release").words
   assert words == ("ball", "wood", "zither")
   generator.Generator(trained / "release")
+
+
+def test_what_is_evaluated_is_the_adapted_model(trained, shards):
+  """Not the base, whose loss would say that nothing was ever better."""
+  task = train._task("here", finetuning(shards))
+  params = task.init(jax.random.key(0))
+  params["lora"] = jax.tree.map(
+    lambda x: x + 0.2 * normal([7, x.size], *x.shape), params["lora"]
+  )
+  adapted = task.evaluate(params)["validation/loss"]
+  table = trees.flatten(params["model"])
+  for path, product in lora.products(params["lora"]).items():
+    table[path] = table[path] + task._lora.scale * product()
+  whole = denoiser.DenoiserTask(finetuning(shards, "lora.rank=0"))
+  merged = {"model": trees.unflatten(table)}
+  want = whole.evaluate(merged)["validation/loss"]
+  assert adapted == pytest.approx(want, rel=1e-4)
+  base = whole.evaluate({"model": params["model"]})["validation/loss"]
+  assert abs(adapted - base) > 1e-3 * base
 
 
 def test_a_checkpoint_holds_no_base(trained):
@@ -145,6 +168,29 @@ def test_merge_makes_the_release_that_training_made(trained, tmp_path, capsys):
   with pytest.raises(SystemExit):
     cli.main([*arguments[:3], f"{trained}/lora:loud", "--out", "x"])
   assert "'loud' is no scale" in capsys.readouterr().err
+
+
+def test_what_a_release_links_to_is_linked_and_not_copied(
+  trained, tmp_path, monkeypatch
+):
+  source, out = tmp_path / "source", tmp_path / "out"
+  shutil.copytree(tiny_release.folder(), source)
+  (tmp_path / "towers").mkdir()
+  (tmp_path / "towers" / "big").write_text("gigabytes")
+  (source / "linked").symlink_to("../towers")
+  (source / "folder").mkdir()
+  (source / "folder" / "below").symlink_to("../../towers/big")
+  (source / "folder" / "own").write_text("small")
+  monkeypatch.chdir(tmp_path)
+  chosen = [(trained / "lora", 1.0)]
+  adapted_release.merge(pathlib.Path("source"), chosen, pathlib.Path("out"))
+  source.rename(tmp_path / "elsewhere")
+  for path in (out / "linked" / "big", out / "folder" / "below"):
+    assert path.read_text() == "gigabytes"
+  assert (out / "linked").is_symlink()
+  assert (out / "folder" / "below").is_symlink()
+  assert (out / "folder" / "own").read_text() == "small"
+  assert not (out / "config.json").is_symlink()
 
 
 def attempt(config, workdir):

@@ -1,7 +1,9 @@
 """The loop keeps its promises: exact resume, phases in turns, named errors."""
 
+import dataclasses
 import json
 import os
+import pathlib
 import shutil
 import signal
 
@@ -13,7 +15,7 @@ import optax
 import pytest
 
 from vta import errors
-from vta.training import loop, optimizer, state
+from vta.training import loop, optimizer, state, telemetry
 
 
 class LineTask:
@@ -402,6 +404,75 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
 
   with pytest.raises(FloatingPointError, match="line/loss"):
     loop.train(Broken(), config(), tmp_path)
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"evaluate_every": 0}, "evaluate_every: is 0"),
+    ({"save_every": 0}, "save_every: is 0"),
+    ({"log_every": -1}, "log_every: is -1"),
+    ({"batch_size": 0}, "batch_size: is 0"),
+    ({"batch_size": 4}, "batch_size: 4 clips cannot be shared by 3 devices"),
+  ],
+)
+def test_numbers_that_cannot_be_are_named(
+  tmp_path, monkeypatch, change, message
+):
+  monkeypatch.setattr(jax, "device_count", lambda: 3)
+  with pytest.raises(errors.InputError, match=f"config: {message}"):
+    loop.train(LineTask(), config(**change), tmp_path)
+  assert not list(tmp_path.iterdir())
+
+
+def test_what_is_not_there_cannot_be_frozen(tmp_path):
+  task = LineTask()
+  phase = dataclasses.replace(task.phases[0], frozen=("v",))
+  task.phases = (phase, *task.phases[1:])
+  with pytest.raises(errors.InputError, match=r"config: frozen: .*'v'"):
+    loop.train(task, config(), tmp_path)
+
+
+def test_a_run_leaves_the_signals_as_they_were(tmp_path):
+  def handler(*_):
+    """The caller's own."""
+
+  numbers = (signal.SIGTERM, signal.SIGINT)
+  before = [signal.signal(number, handler) for number in numbers]
+  try:
+    loop.train(LineTask(), config(steps=1), tmp_path / "done")
+
+    def crash(step):
+      raise RuntimeError(f"step {step}")
+
+    with pytest.raises(RuntimeError, match="step 0"):
+      loop.train(LineTask(on_batch=crash), config(), tmp_path / "broken")
+    assert [signal.getsignal(number) for number in numbers] == [handler] * 2
+  finally:
+    for number, theirs in zip(numbers, before, strict=True):
+      signal.signal(number, theirs)
+
+
+def test_a_config_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+  loop.train(LineTask(), config(steps=1), tmp_path)
+  before = (tmp_path / "config.json").read_text()
+  write = pathlib.Path.write_text
+
+  def power_cut(path, text):
+    write(path, text[:10])
+    raise RuntimeError("power cut")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(pathlib.Path, "write_text", power_cut)
+    with pytest.raises(RuntimeError):
+      loop.train(LineTask(), config(steps=2), tmp_path)
+  assert (tmp_path / "config.json").read_text() == before
+
+
+def test_a_run_needs_no_git(monkeypatch):
+  monkeypatch.setenv("PATH", "")
+  described = telemetry.describe_run(config())
+  assert described["revision"] == "not a git checkout"
 
 
 def test_restore_names_every_mismatch(tmp_path):

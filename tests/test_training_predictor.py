@@ -9,6 +9,7 @@ import pytest
 import tiny_release
 
 from data_prep import encode, see
+from vta import errors
 from vta.conditioning import frames as frames_lib
 from vta.data import records
 from vta.data.yard import record as yard_record
@@ -140,6 +141,7 @@ def test_a_tower_s_features_are_read(shards, tmp_path):
       [
         f"codec={tiny_release.folder()}",
         f"data.train=('{shard}',)",
+        f"data.validation=('{shard}',)",
         "batch_size=2",
         "clip.window=32",
         "frames.widths=(4, 8, 8, 16)",
@@ -218,3 +220,14 @@ def test_pictures_are_what_the_encoder_makes_of_the_masked_frames(seen, shards):
     np.testing.assert_allclose(
       after.arrays["pictures"][:-4], expected[:-4], atol=0.02
     )
+
+
+def test_pictures_of_another_predictor_are_not_kept(seen, capsys):
+  capsys.readouterr()
+  assert see.main() == 0
+  assert "1 of 1 shards were there" in capsys.readouterr().out
+  made = release.load(seen / "predictor")
+  parts = jax.tree.map(lambda x: x + 1.0, made.parts)
+  release.save(seen / "predictor", config=made.config, parts=parts, card="")
+  with pytest.raises(errors.InputError, match=r"seen: .*other pictures_by"):
+    see.main()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import test_encoders_languagebind as towers_lib
 import tiny_release
+import tiny_stable_audio
 
 from data_prep import encode
 from vta import errors
@@ -18,7 +19,7 @@ from vta.encoders import text
 from vta.inference import generator as generator_lib
 from vta.inference import job as job_lib
 from vta.inference import tri_ergon as reader_lib
-from vta.interop import release
+from vta.interop import release, trees
 from vta.media import read, write
 from vta.signals import cues, events, loudness
 from vta.training import configs, loop
@@ -207,6 +208,36 @@ def test_what_it_has_no_place_for_is_refused(generator):
   job = job_lib.Job(duration=1.5, frames=None, track=track, seed=0)
   with pytest.raises(errors.InputError, match="tracks: events: a tri_ergon"):
     generator.generate([job], generator.settings)
+
+
+def starting(config, folder, **more):
+  with config.unlocked():
+    config.denoiser_from = str(folder)
+    config.conditioner.update(more)
+  task = denoiser.DenoiserTask(config)
+  return task.init(jax.random.key(0))["model"]
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_it_starts_from_stable_audio_s_weights(config, aligned):
+  """What they have a place for; aligned loudness is read by a fresh layer."""
+  public = release.load(tiny_stable_audio.folder(width=20)).parts
+  made = starting(config, tiny_stable_audio.folder(width=20), aligned=aligned)
+  ours = trees.flatten(made["denoiser"])
+  for path, leaf in trees.flatten(public["denoiser"]).items():
+    np.testing.assert_array_equal(ours.pop(path), leaf, err_msg=path)
+  assert all(path.startswith("input_loudness") for path in ours)
+  assert bool(ours) == aligned
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    made["conditioner"]["timing"],
+    public["conditioner"]["timing"],
+  )
+
+
+def test_a_start_of_another_size_is_refused_by_name(config):
+  with pytest.raises(errors.InputError, match="arrays do not fit"):
+    starting(config, tiny_stable_audio.folder())
 
 
 def test_towers_that_are_missing_are_named(config, tmp_path):

@@ -25,7 +25,7 @@ COMMANDS = {
   "evaluate": "score a checkpoint on a suite of controls",
   "measure": "show the signals of an audio or video file, write its cue sheet",
   "yard": "render clips of the synthetic yard, as records or as videos",
-  "train": "train a codec or a denoiser from a config",
+  "train": "train a codec, a denoiser or a predictor from a config",
   "merge": "add LoRA adapters to a release, for good",
   "import": "make a release of public Stable Audio weights",
   "export": "write a release for PyTorch users",

@@ -70,6 +70,8 @@ def publish(temporary: pathlib.Path, target: pathlib.Path) -> None:
 def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   """Yields a temporary folder beside `path`; renames it to `path` on success.
 
+  The folder that it is to lie in is made if missing.
+
   Raises:
     InputError: when there is something at `path`, or nothing can be made there.
   """
@@ -77,6 +79,7 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   if target.exists():
     raise errors.InputError(target, "is there already")
   try:
+    target.parent.mkdir(parents=True, exist_ok=True)
     name = tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.")
   except OSError as error:
     raise errors.InputError(target, f"cannot write: {error.strerror}") from None

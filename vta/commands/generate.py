@@ -2,13 +2,16 @@
 
 Beside OUT.mp4 it writes OUT.wav, OUT.png (what was asked and what was made)
 and OUT.cues.json (the cue sheet that made it: edit it and generate again).
-The same command makes the same files. Without a checkpoint of your own it uses
-the starter, which learned from synthetic clips: see vta/starter/README.md.
+The same command makes the same files. --text, --negative-text, --reference and
+--seed win over what the cue sheet says of them, in every track; the second
+track then has the seed after --seed, and so on. Without a checkpoint of your
+own it uses the starter, which learned from synthetic clips: see
+vta/starter/README.md.
 
 Examples:
   python -m vta generate clip.mp4 --out scored.mp4
   python -m vta generate clip.mp4 --out scored.mp4 --text "a dog on gravel" \\
-      --negative-text "rain" --seed 3 --steps 50 --guidance 4
+      --negative-text "rain" --seed 3 --steps 50 --guidance 3 8
   python -m vta generate clip.mp4 --out scored.mp4 --cues cues.json --stems
   python -m vta generate clip.mp4 --out scored.mp4 --reference door.wav
 """
@@ -42,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--reference", metavar="FILE", help="a recording that it should resemble"
   )
   add_sampling_arguments(parser)
+  # One that is given wins over the cue sheet's, one that is not does not.
+  parser.set_defaults(seed=None)
   parser.add_argument(
     "--stems", action="store_true", help="write every track to OUT.stems/"
   )
@@ -73,7 +78,8 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     type=arguments.real(0.0, 30.0),
     nargs="+",
     metavar="SCALE",
-    help="how strictly conditions are followed, one per guidance group",
+    help="how strictly conditions are followed, one per guidance group (of the "
+    "starter: all but the text, then the text; 2.5 10)",
   )
 
 
@@ -92,10 +98,17 @@ def run(args: argparse.Namespace) -> int:
     sheet = cues.load(args.cues)
     scoring.check_sheet(sheet, info.duration, where=args.cues)
     tracks = list(sheet.tracks)
-  tracks = [_with_prompt(track, args) for track in tracks]
+  tracks = [_with_flags(track, args) for track in tracks]
+  written = [args.out, args.out.with_suffix(".wav")]
+  if args.stems:
+    folder = args.out.with_suffix(".stems")
+    written += [folder / f"{name}.wav" for name in _stem_names(tracks)]
   for track in tracks:
     if track.reference:
       read.read_audio(track.reference)
+      for path in written:
+        if path.exists() and path.samefile(track.reference):
+          raise errors.InputError(path, "would overwrite the reference")
   generator, settings = load(args)
   score_file(
     generator,
@@ -104,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     out=args.out,
     tracks=tracks,
     settings=settings,
-    seed=args.seed,
+    seed=args.seed or 0,
     stems=args.stems,
   )
   return 0
@@ -141,9 +154,9 @@ def score_file(
   write.write_wave(out.with_suffix(".wav"), made.wave)
   cues.save(out.with_suffix(".cues.json"), made.sheet)
   if stems:
-    names = [f"track-{i + 1}" for i in range(len(made.stems))]
     write.write_stems(
-      out.with_suffix(".stems"), dict(zip(names, made.stems, strict=True))
+      out.with_suffix(".stems"),
+      dict(zip(_stem_names(tracks), made.stems, strict=True)),
     )
   strip = read.read_frames(video, times=frames.times[::3], height=90, width=160)
   plot.plot_run(
@@ -169,10 +182,11 @@ def load(args: argparse.Namespace):
   generator = generator_lib.Generator(args.checkpoint or generator_lib.STARTER)
   settings = generator.settings
   if args.guidance and len(args.guidance) != len(settings.guidance):
+    groups = "; ".join(", ".join(group) for group in generator.groups)
     raise errors.InputError(
       "--guidance",
-      f"this checkpoint has {len(settings.guidance)} guidance group(s), "
-      f"{len(args.guidance)} scale(s) were given",
+      f"this checkpoint has {len(settings.guidance)} guidance group(s) "
+      f"({groups}), {len(args.guidance)} scale(s) were given",
     )
   return generator, dataclasses.replace(
     settings,
@@ -195,12 +209,19 @@ def warn_of_words(generator, prompt: str | None) -> None:
     print(f"note: the text encoder stops reading before {cut!r}")
 
 
-def _with_prompt(track, args: argparse.Namespace):
-  """The track, with the command line's prompts where it has none."""
-  reference = pathlib.Path(args.reference) if args.reference else None
-  return dataclasses.replace(
-    track,
-    text=track.text or args.text,
-    negative_text=track.negative_text or args.negative_text,
-    reference=track.reference or reference,
-  )
+def _stem_names(tracks) -> list[str]:
+  return [f"track-{i + 1}" for i in range(len(tracks))]
+
+
+def _with_flags(track, args: argparse.Namespace):
+  """The track with what the command line gives in the place of its own."""
+  given = {}
+  if args.text is not None:
+    given["text"] = args.text or None
+  if args.negative_text is not None:
+    given["negative_text"] = args.negative_text or None
+  if args.reference is not None:
+    given["reference"] = pathlib.Path(args.reference)
+  if args.seed is not None:
+    given["seed"] = None  # the tracks are numbered on from --seed
+  return dataclasses.replace(track, **given)

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--text-encoder",
     metavar="FOLDER",
     type=pathlib.Path,
-    help="the T5 that a stable-audio-tools config names, which its file lacks",
+    help="the T5, where the public folder has none, as stable-audio-tools'",
   )
 
 
@@ -47,16 +47,21 @@ def run(args: argparse.Namespace) -> int:
     if not folder.is_dir():
       what = "is not a folder" if folder.exists() else "is missing"
       raise errors.InputError(folder, what)
+  texts = args.text_encoder
   if (source / diffusers_folder.INDEX).exists():
-    if args.text_encoder is not None:
-      raise errors.InputError(
-        "--text-encoder", f"{source} has a text encoder of its own"
-      )
+    if (source / "text_encoder").is_dir():
+      if texts is not None:
+        raise errors.InputError(
+          "--text-encoder", f"{source} has a text encoder of its own"
+        )
+      texts = source / "text_encoder"
     with files.atomic_folder(args.out) as out:
       diffusers_folder.import_folder(source, out)
+      if args.text_encoder is not None:
+        exchange.copy_files(texts, out / exchange.TEXT_ENCODER)
   elif (source / tools_file.CONFIG).exists():
     with files.atomic_folder(args.out) as out:
-      tools_file.import_file(source, out, text_encoder=args.text_encoder)
+      tools_file.import_file(source, out, text_encoder=texts)
   else:
     pickles = sorted(
       p.name for p in source.iterdir() if p.suffix in exchange.PICKLES
@@ -68,4 +73,6 @@ def run(args: argparse.Namespace) -> int:
       + (f"; {pickles[0]} is a pickle, which is not read" if pickles else ""),
     )
   print(f"wrote {args.out}")
+  if texts is None:
+    print(exchange.NO_TEXT_ENCODER)
   return 0

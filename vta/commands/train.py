@@ -45,7 +45,16 @@ def run(args: argparse.Namespace) -> int:
   from vta.training import configs, loop
 
   config = configs.load(args.config, args.set)
-  return loop.train(_task(args.config, config), config, args.workdir)
+  try:
+    task = _task(args.config, config)
+  except ValueError as error:  # sizes and names that make no model
+    raise errors.InputError(args.config, str(error)) from None
+  try:
+    return loop.train(task, config, args.workdir)
+  except FloatingPointError as error:
+    raise errors.InputError(
+      args.workdir, f"{error}; lower optimizer.learning_rate"
+    ) from None
 
 
 def _task(location: str, config):

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from vta.conditioning import conditions, timing
+from vta.conditioning import conditions, depthwise, timing
 from vta.conditioning import frames as frames_lib
 from vta.conditioning import inputs as inputs_lib
 
@@ -69,8 +69,8 @@ class Expected(nn.Module):
     x = nn.Dense(self.width, name="sequence")(sequence)
     x = nn.silu(x + nn.Dense(self.width, name="vector")(vector)[:, None])
     # What sounds now may have begun before: a third of a second each way.
-    y = nn.Conv(self.width, (15,), feature_group_count=self.width, name="near")
-    x = x + nn.silu(nn.Dense(self.width, name="hidden")(y(x)))
+    y = depthwise.Depthwise(15, name="near")(x)
+    x = x + nn.silu(nn.Dense(self.width, name="hidden")(y))
     return nn.Dense(self.latents, name="out")(x)
 
 

@@ -116,7 +116,7 @@ def assemble(
     geometry: sizes to pad to.
     start: where the first latent begins on the clip's time axis, seconds.
     total: the clip's whole duration, seconds.
-    frames: video frames; those whose times precede the stretch are not needed.
+    frames: video frames, of the whole clip or of what is around the stretch.
     frame_times: their times on the clip's axis.
     mask: 255 where the picture should sound, 0 elsewhere; None means all.
     frame_features: the tower's, of the frames under the mask.
@@ -165,19 +165,25 @@ def assemble(
     "frame_features": frame_features,
     "pictures": pictures,
   }
+  if frame_times is not None:
+    # From the last frame at or before the stretch on.
+    first = max(int(np.searchsorted(frame_times, start, side="right")) - 1, 0)
+    here = slice(first, first + geometry.frames)
+    frame_times = frame_times[here]
+    given = {k: v if v is None else v[here] for k, v in given.items()}
   left = np.zeros(geometry.latents, np.int32)
   fraction = np.zeros(geometry.latents, np.float32)
-  shown = frames if pictures is None else pictures
+  shown = given["frames"] if pictures is None else given["pictures"]
   if shown is not None:
-    count = min(len(shown), geometry.frames)
+    count = len(shown)
     for name, array in seen.items():
       if given[name] is None:  # no mask: all of the picture
         array[:] = 255
         continue
-      array[:count] = given[name][:count]
+      array[:count] = given[name]
       array[count:] = given[name][count - 1]
     # The last frame's copies fill up, so a clip of one frame interpolates too.
-    stamps = np.append(frame_times[:count], frame_times[count - 1] + 1.0)
+    stamps = np.append(frame_times, frame_times[-1] + 1.0)
     left, fraction = timing.weights(stamps, times)
     left = np.minimum(left, geometry.frames - 2).astype(np.int32)
 

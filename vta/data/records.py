@@ -33,8 +33,8 @@ VERSION = 1
 # blocks, k events, o objects, p captions, s text tokens, d text width, e width
 # of a frozen tower's features of the frames as the mask shows them, v width of
 # what the preset's own frame encoder makes of them, x width of LanguageBind's
-# vectors of captions, sound and picture, y pictures at 6 a second and z width
-# of DINOv2's class tokens of them.
+# vectors of captions, sound and picture, i tokens of T5 and j their width, y
+# pictures at 6 a second and z width of DINOv2's class tokens of them.
 FIELDS: Mapping[str, tuple[str, str]] = {
   "wave": ("int16", "t 2"),
   "latent_mean": ("float16", "l c"),
@@ -51,6 +51,8 @@ FIELDS: Mapping[str, tuple[str, str]] = {
   "object_probability": ("float16", "f o"),
   "text_tokens": ("float16", "p s d"),
   "text_mask": ("bool", "p s"),
+  "t5_tokens": ("float16", "p i j"),
+  "t5_mask": ("bool", "p i"),
   "text_vectors": ("float16", "p x"),
   "audio_vector": ("float16", "x"),
   "video_vector": ("float16", "x"),

@@ -17,59 +17,64 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from vta import errors
-from vta.encoders import weights
+from vta.encoders import vit, weights
 
 # A frozen encoder must give the same features on every accelerator: the
 # default would round the products to bf16 on a TPU and to TF32 on a GPU.
 _PRECISION = jax.lax.Precision.HIGHEST
+_PORTED: Mapping[str, tuple] = {
+  "model_type": ("bert",),
+  "hidden_act": ("gelu",),
+  "position_embedding_type": ("absolute",),
+  "is_decoder": (False,),
+}
+# Our name of each part of a layer -> theirs.
+_PARTS = {
+  "query": "attention.self.query",
+  "key": "attention.self.key",
+  "value": "attention.self.value",
+  "attention_out": "attention.output.dense",
+  "attention_norm": "attention.output.LayerNorm",
+  "mlp_in": "intermediate.dense",
+  "mlp_out": "output.dense",
+  "mlp_norm": "output.LayerNorm",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BertConfig:
-  """BERT's geometry, under the names of its config.json."""
+  """BERT's geometry, under the names and defaults of transformers."""
 
-  vocab_size: int
-  hidden_size: int
-  num_hidden_layers: int
-  num_attention_heads: int
-  intermediate_size: int
-  max_position_embeddings: int
-  type_vocab_size: int
-  layer_norm_eps: float
+  vocab_size: int = 30_522
+  hidden_size: int = 768
+  num_hidden_layers: int = 12
+  num_attention_heads: int = 12
+  intermediate_size: int = 3072
+  max_position_embeddings: int = 512
+  type_vocab_size: int = 2
+  layer_norm_eps: float = 1e-12
 
   @classmethod
   def parse(cls, document: Mapping, *, where: str | os.PathLike) -> BertConfig:
     """Takes the geometry out of a config.json.
 
     Raises:
-      InputError: for another architecture than the one ported, or a missing
-        field.
+      InputError: listing what is of no use, or not ported.
     """
-    ported = {
-      "model_type": "bert",
-      "hidden_act": "gelu",
-      "position_embedding_type": "absolute",
-      "is_decoder": False,
-    }
-    for name, value in ported.items():
-      if document.get(name, value) != value:
-        raise errors.InputError(
-          where, f"{name} is {document[name]!r}; only {value!r} is supported"
-        )
-    values = {}
-    for field in dataclasses.fields(cls):
-      value = document.get(field.name)
-      if not isinstance(value, int | float) or value <= 0:
-        raise errors.InputError(
-          where, f"{field.name} must be a positive number, not {value!r}"
-        )
-      values[field.name] = value
-    if values["hidden_size"] % values["num_attention_heads"]:
-      raise errors.InputError(
-        where, "hidden_size must be a multiple of num_attention_heads"
-      )
-    return cls(**values)
+    weights.require(document, _PORTED, where=where)
+    return vit.parse(cls, document, where=where)
+
+  @property
+  def stack(self) -> vit.Stack:
+    """What the layers' parameters are converted by."""
+    return vit.Stack(
+      width=self.hidden_size,
+      layers=self.num_hidden_layers,
+      heads=self.num_attention_heads,
+      inner=self.intermediate_size,
+      epsilon=self.layer_norm_eps,
+      activation="gelu",
+    )
 
 
 class Bert(nn.Module):
@@ -152,50 +157,21 @@ def convert(
   pooler are ignored.
 
   Raises:
-    InputError: naming the tensor that is missing or has the wrong shape.
+    InputError: listing every tensor that does not fit the config.
   """
-  tensors = {n.removeprefix("bert."): value for n, value in tensors.items()}
-  width, inner = config.hidden_size, config.intermediate_size
+  width = config.hidden_size
+  with weights.taking(
+    tensors, prefix="bert.", whole="encoder.", where=where
+  ) as take:
 
-  def take(name, *shape):
-    return weights.take(tensors, name, shape, where=where)
+    def table(name, count):
+      name = f"embeddings.{name}_embeddings.weight"
+      return {"embedding": take(name, count, width)}
 
-  def table(name, count):
-    name = f"embeddings.{name}_embeddings.weight"
-    return {"embedding": take(name, count, width)}
-
-  def norm(name):
     return {
-      "scale": take(f"{name}.weight", width),
-      "bias": take(f"{name}.bias", width),
+      "words": table("word", config.vocab_size),
+      "positions": table("position", config.max_position_embeddings),
+      "segments": table("token_type", config.type_vocab_size),
+      "norm": vit.convert_norm(take, "embeddings.LayerNorm", width),
+      "layers": vit.convert_layers(take, config.stack, "encoder.layer", _PARTS),
     }
-
-  def dense(name, rows, columns):
-    # PyTorch keeps [out, in].
-    return {
-      "kernel": take(f"{name}.weight", columns, rows).T,
-      "bias": take(f"{name}.bias", columns),
-    }
-
-  def layer(index):
-    root = f"encoder.layer.{index}"
-    attention = f"{root}.attention"
-    return {
-      "query": dense(f"{attention}.self.query", width, width),
-      "key": dense(f"{attention}.self.key", width, width),
-      "value": dense(f"{attention}.self.value", width, width),
-      "attention_out": dense(f"{attention}.output.dense", width, width),
-      "attention_norm": norm(f"{attention}.output.LayerNorm"),
-      "mlp_in": dense(f"{root}.intermediate.dense", width, inner),
-      "mlp_out": dense(f"{root}.output.dense", inner, width),
-      "mlp_norm": norm(f"{root}.output.LayerNorm"),
-    }
-
-  layers = [layer(index) for index in range(config.num_hidden_layers)]
-  return {
-    "words": table("word", config.vocab_size),
-    "positions": table("position", config.max_position_embeddings),
-    "segments": table("token_type", config.type_vocab_size),
-    "norm": norm("embeddings.LayerNorm"),
-    "layers": jax.tree.map(lambda *xs: np.stack(xs), *layers),
-  }

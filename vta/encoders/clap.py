@@ -22,6 +22,9 @@ from vta import errors
 from vta.encoders import clap_audio, htsat, vit, weights
 
 _CONFIG = "config.json"
+_PUBLIC = "laion/clap-htsat-unfused"
+# What the names of the other tower's tensors begin with.
+_TEXT = ("text_model.", "text_projection.")
 _PORTED: Mapping[str, tuple] = {
   "hidden_act": ("gelu",),
   "projection_hidden_act": ("relu",),
@@ -73,7 +76,9 @@ class AudioEncoder:
       InputError: saying which files are expected where, or listing every
         tensor that does not fit.
     """
-    path = weights.checked_folder(folder, (_CONFIG, clap_audio.FILE))
+    path = weights.checked_folder(
+      folder, (_CONFIG, weights.TENSORS, clap_audio.FILE), like=_PUBLIC
+    )
     config = _parse(path / _CONFIG)
     processor = clap_audio.Processor.load(path / clap_audio.FILE)
     longest = config.spec_size * config.parts
@@ -86,7 +91,7 @@ class AudioEncoder:
         f"makes {processor.frames} frames of {processor.feature_size} bands, "
         f"but {_CONFIG} is of {longest} of {config.num_mel_bins}",
       )
-    tensors = weights.read_folder_tensors(path)
+    tensors = weights.read_folder_tensors(path, without=_TEXT)
     return cls(
       tower=htsat.Tower(config, jnp.dtype(dtype)),
       params=jax.device_put(convert(tensors, config, where=path)),
@@ -97,7 +102,7 @@ class AudioEncoder:
     """Features of each sound at `rate` Hz, of its channels' mean.
 
     Raises:
-      InputError: the sounds are empty.
+      ValueError: the sounds are empty.
     """
 
     def prepare(batch):

@@ -72,13 +72,13 @@ class Processor:
     start is seen; theirs draws a place at random.
 
     Raises:
-      InputError: there is no sound.
+      ValueError: there is no sound.
     """
     mono = wave.mean(axis=1)
     if rate != self.sampling_rate:
       mono = soxr.resample(mono, rate, self.sampling_rate)
     if not len(mono):
-      raise errors.InputError("audio", "is empty")
+      raise ValueError("the sound is empty")
     length = self.max_length_s * self.sampling_rate
     mono = np.tile(mono, max(length // len(mono), 1))[:length]
     size = self.fft_window_size

@@ -29,6 +29,10 @@ from vta.encoders import clip_tokens, images, vit, weights
 from vta.encoders import tokens as tokens_lib
 
 _CONFIG = "config.json"
+_PUBLIC = "openai/clip-vit-base-patch32"
+# What the names of a tower's tensors begin with, in a model of both.
+VISION = ("vision_model.", "visual_projection.")
+TEXT = ("text_model.", "text_projection.")
 # Our name of each part of a layer -> theirs.
 PARTS = {
   "attention_norm": "layer_norm1",
@@ -218,7 +222,9 @@ class ImageEncoder:
       InputError: saying which files are expected where, or listing every
         tensor that does not fit.
     """
-    path = weights.checked_folder(folder, (_CONFIG, images.FILE))
+    path = weights.checked_folder(
+      folder, (_CONFIG, weights.TENSORS, images.FILE), like=_PUBLIC
+    )
     config = parse(ImageConfig, "vision", path / _CONFIG)
     processor = images.Processor.load(path / images.FILE)
     if processor.crop_size != config.image_size:
@@ -227,7 +233,7 @@ class ImageEncoder:
         f"crop_size is {processor.crop_size}, but {_CONFIG} has image_size "
         f"{config.image_size}",
       )
-    tensors = weights.read_folder_tensors(path)
+    tensors = weights.read_folder_tensors(path, without=TEXT)
     return cls(
       tower=ImageTower(config, jnp.dtype(dtype)),
       params=jax.device_put(convert_image(tensors, config, where=path)),
@@ -263,16 +269,23 @@ class TextEncoder:
     *,
     dtype: vit.Dtype = "float32",
     models: Sequence[str] = ("clip",),
+    like: str = _PUBLIC,
   ) -> TextEncoder:
     """Reads a CLIPModel's or a CLIPTextModelWithProjection's folder.
 
-    With `models`, what a config.json may call a model that has both towers.
+    Args:
+      folder: where it is.
+      dtype: of the matrix products.
+      models: what a config.json may call a model that has both towers.
+      like: a public folder of such a model.
 
     Raises:
       InputError: saying which files are expected where, or listing every
         tensor that does not fit.
     """
-    path = weights.checked_folder(folder, (_CONFIG,))
+    path = weights.checked_folder(
+      folder, (_CONFIG, weights.TENSORS, clip_tokens.FILES), like=like
+    )
     config = parse(TextConfig, "text", path / _CONFIG, models=models)
     tokenizer = clip_tokens.load(
       path,
@@ -280,7 +293,7 @@ class TextEncoder:
       end=config.eos_token_id,
       length=config.max_position_embeddings,
     )
-    tensors = weights.read_folder_tensors(path)
+    tensors = weights.read_folder_tensors(path, without=VISION)
     return cls(
       tower=TextTower(config, jnp.dtype(dtype)),
       params=jax.device_put(convert_text(tensors, config, where=path)),

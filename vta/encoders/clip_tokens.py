@@ -15,8 +15,9 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 from vta import errors
 from vta.encoders import tokens, weights
 
-FILE = "tokenizer.json"
-_WORDS, _MERGES = "vocab.json", "merges.txt"
+_WHOLE, _WORDS, _MERGES = "tokenizer.json", "vocab.json", "merges.txt"
+# See weights.checked_folder.
+FILES = (_WHOLE, f"{_WORDS} and {_MERGES}")
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 # Configs from before transformers 4.31 have this wrong number for `_END`; the
 # pooled token is then the one with the highest id.
@@ -41,9 +42,9 @@ def load(
     length: to which a text is cut or padded.
 
   Raises:
-    InputError: which files are missing, or what does not fit the config.
+    InputError: what is no tokenizer, or does not fit the config.
   """
-  path = folder / FILE
+  path = folder / _WHOLE
   if path.is_file():
     tokenizer = tokens.read(path, limit=limit)
   else:
@@ -70,13 +71,6 @@ def load(
 
 def _assemble(folder: pathlib.Path, *, limit: int) -> tokenizers.Tokenizer:
   """What tokenizer.json would hold."""
-  missing = [n for n in (_WORDS, _MERGES) if not (folder / n).is_file()]
-  if missing:
-    raise errors.InputError(
-      folder,
-      f"expected {FILE} here, or {_WORDS} and {_MERGES}; {FILE} missing, "
-      f"{', '.join(missing)} missing",
-    )
   try:
     model = models.BPE.from_file(
       str(folder / _WORDS),

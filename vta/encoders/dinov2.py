@@ -23,6 +23,7 @@ from vta import errors
 from vta.encoders import images, vit, weights
 
 _CONFIG = "config.json"
+_PUBLIC = "facebook/dinov2-base"
 _PORTED: Mapping[str, tuple] = {
   "model_type": ("dinov2",),
   "hidden_act": ("gelu",),
@@ -133,7 +134,9 @@ class Encoder:
       InputError: saying which files are expected where, or listing every
         tensor that does not fit.
     """
-    path = weights.checked_folder(folder, (_CONFIG, images.FILE))
+    path = weights.checked_folder(
+      folder, (_CONFIG, weights.TENSORS, images.FILE), like=_PUBLIC
+    )
     document = weights.read_config(path / _CONFIG)
     weights.require(document, _PORTED, where=path / _CONFIG)
     config = vit.parse(Dinov2Config, document, where=path / _CONFIG)

@@ -89,6 +89,8 @@ class Tower(nn.Module):
         name = f"merge_{stage}"
         x = vit.norm(f"{name}_norm", EPSILON)(jnp.concatenate(corners, -1))
         x = vit.dense(config.widths[stage], name, self.dtype, bias=False)(x)
+        # What the branches are added to.
+        x = x.astype(jnp.float32)
       for i in range(depth):
         name = f"stage_{stage}_layer_{i}"
         x = _Layer(config, stage, i % 2 == 1, self.dtype, name=name)(x)

@@ -33,6 +33,8 @@ from vta.encoders import (
 )
 
 _CONFIG = "config.json"
+_PUBLIC_VIDEO = "LanguageBind/LanguageBind_Video_V1.5_FT"
+_PUBLIC_AUDIO = "LanguageBind/LanguageBind_Audio_FT"
 _KINDS = ("Video", "Audio", "Image", "Depth", "Thermal")
 # What the folders' config.json call a model of two towers.
 _MODELS = (*(f"LanguageBind{kind}" for kind in _KINDS), "clip")
@@ -162,7 +164,10 @@ class TextEncoder:
       InputError: saying which files are expected where, or listing every
         tensor that does not fit.
     """
-    return cls(inner=clip.TextEncoder.load(folder, dtype=dtype, models=_MODELS))
+    inner = clip.TextEncoder.load(
+      folder, dtype=dtype, models=_MODELS, like=_PUBLIC_VIDEO
+    )
+    return cls(inner=inner)
 
   def encode(self, texts: Sequence[str]) -> TextFeatures:
     """Features of each text; they do not depend on the others in the list.
@@ -199,7 +204,9 @@ class VideoEncoder:
       InputError: saying which files are expected where, or listing every
         tensor that does not fit.
     """
-    path = weights.checked_folder(folder, (_CONFIG,))
+    path = weights.checked_folder(
+      folder, (_CONFIG, weights.TENSORS), like=_PUBLIC_VIDEO
+    )
     where = path / _CONFIG
     config = clip.parse(VideoConfig, "vision", where, models=_MODELS)
     if not config.add_time_attn or config.num_frames < 2:
@@ -263,7 +270,9 @@ class AudioEncoder:
       InputError: saying which files are expected where, or listing every
         tensor that does not fit.
     """
-    path = weights.checked_folder(folder, (_CONFIG,))
+    path = weights.checked_folder(
+      folder, (_CONFIG, weights.TENSORS), like=_PUBLIC_AUDIO
+    )
     config = clip.parse(AudioConfig, "vision", path / _CONFIG, models=_MODELS)
     if config.add_time_attn:
       raise errors.InputError(
@@ -287,7 +296,7 @@ class AudioEncoder:
     """Features of each sound at `rate` Hz, of its first channel.
 
     Raises:
-      InputError: they are shorter than 25 ms.
+      ValueError: they are shorter than 25 ms.
     """
 
     def prepare(batch):
@@ -364,7 +373,7 @@ def _features(made: tuple, scale: float) -> Features:
 
 def _read(path: pathlib.Path, config: _Config) -> tuple[dict, float]:
   """Parameters of the tower beside the text's, and its embeddings' length."""
-  tensors = weights.read_folder_tensors(path)
+  tensors = weights.read_folder_tensors(path, without=clip.TEXT)
   tensors = merge(
     tensors, rank=config.lora_r, alpha=config.lora_alpha, where=path
   )

@@ -16,8 +16,6 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from vta import errors
-
 # Kaldi's defaults, but for the window, in samples at 16 kHz.
 _FRAME, _SHIFT = 0.025, 0.01  # seconds
 _PREEMPHASIS = 0.97
@@ -55,13 +53,14 @@ class Processor:
     these thirds at random.
 
     Raises:
-      InputError: the sound is shorter than a frame, 25 ms.
+      ValueError: the sound is shorter than a frame, 25 ms.
     """
     energies = log_mel(resample(wave, rate, self.rate), self.rate, self.bins)
     count = len(energies)
     if not count:
-      raise errors.InputError(
-        "audio", f"lasts {len(wave) / rate:.3f} s; at least {_FRAME} s are seen"
+      raise ValueError(
+        f"the sound lasts {len(wave) / rate:.4f} s; at least {_FRAME} s are "
+        "needed"
       )
     spare = count - self.frames
     if spare > 0:

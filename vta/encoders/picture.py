@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from vta.encoders import efficientnet, torch_file, weights
+from vta.encoders import batches, efficientnet, torch_file, weights
 
 WIDTH = efficientnet.WIDTH
 # Every call runs this many frames, so that a clip of any length compiles once.
@@ -76,16 +76,15 @@ class PictureEncoder:
     if mask is None:
       mask = np.full(frames.shape[:3], 255, np.uint8)
     features = np.zeros((len(frames), WIDTH), np.float32)
-    for start in range(0, len(frames), _BATCH):
-      here = slice(start, start + _BATCH)
-      count = len(frames[here])
-      rows = ((0, _BATCH - count), (0, 0), (0, 0))
-      made = _forward(
-        self.params,
-        np.pad(frames[here], (*rows, (0, 0))),
-        np.pad(mask[here], rows),
-      )
-      features[here] = np.asarray(made)[:count]
+
+    def run():
+      for start in range(0, len(frames), _BATCH):
+        here = slice(start, start + _BATCH)
+        seen = (batches.pad(x[here], _BATCH) for x in (frames, mask))
+        yield here, _forward(self.params, *seen)
+
+    for here, made in batches.ahead(run()):
+      features[here] = np.asarray(made)[: len(features[here])]
     return features
 
 

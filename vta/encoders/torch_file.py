@@ -1,8 +1,9 @@
 """Reading a state dict that torch saved, without torch and without trust.
 
 A checkpoint of torch is a pickle, and a pickle may name any function and have
-it called. Here it may name four things, which is all that a dictionary of
-tensors needs; every other name is refused before it is looked up.
+it called, and may set the state of whatever it has made. Here it may name what
+a dictionary of tensors needs, every other name is refused before it is looked
+up, and nothing's state is set.
 
 Two layouts, torch/serialization.py. `_save` (since 1.6): an uncompressed zip of
 one folder with data.pkl, the object, and data/<key>, each storage's numbers.
@@ -18,6 +19,7 @@ import io
 import os
 import pickle
 import zipfile
+from typing import ClassVar
 
 import ml_dtypes
 import numpy as np
@@ -30,14 +32,24 @@ _STORAGES = {
   "FloatStorage": np.dtype("<f4"),
   "HalfStorage": np.dtype("<f2"),
   "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
+  "DoubleStorage": np.dtype("<f8"),
   "LongStorage": np.dtype("<i8"),
+  "IntStorage": np.dtype("<i4"),
+  "BoolStorage": np.dtype("?"),
 }
 
 
-def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_tensors(
+  path: str | os.PathLike, *, without: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
   """The floating-point tensors of a state dict, as float32.
 
-  Integers (batch counters, position indices) are not weights and are left out.
+  Integers (batch counters, position indices) and bools (masks) are not weights
+  and are left out.
+
+  Args:
+    path: the file.
+    without: what begins with one of these is left out as well.
 
   Raises:
     InputError: when the file cannot be read, has another layout, or asks for
@@ -48,15 +60,15 @@ def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
       size = os.path.getsize(path)
       zipped = stream.peek(2).startswith(b"PK")
       tensors = (_read_zip if zipped else _read)(stream, size=size)
+    return {
+      name: tensor.astype(np.float32, copy=False)
+      for name, tensor in tensors.items()
+      if tensor.dtype.kind not in "ib" and not name.startswith(without)
+    }
   except Exception as error:  # A damaged pickle raises almost anything.
     raise errors.InputError(
       path, f"not readable as a state dict of torch: {error}"
     ) from None
-  return {
-    name: tensor.astype(np.float32, copy=False)
-    for name, tensor in tensors.items()
-    if tensor.dtype != np.int64
-  }
 
 
 def _read_zip(stream: io.BufferedReader, *, size: int) -> dict[str, np.ndarray]:
@@ -110,8 +122,12 @@ def _dictionary(tensors: object) -> dict[str, np.ndarray]:
   return tensors
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
   """Unpickles numbers, strings, containers and tensors, and nothing else.
+
+  It is the one in Python, whose opcodes can be replaced: find_class sees names
+  alone, but an array and its dtype have a native __setstate__, by which BUILD
+  would move an array's memory or change a dtype that all of NumPy shares.
 
   Attributes:
     storages: key -> the numbers that tensors look at. They come later in the
@@ -120,7 +136,7 @@ class _Unpickler(pickle.Unpickler):
 
   def __init__(self, stream: io.BufferedIOBase, size: int):
     super().__init__(stream)
-    self._left = size
+    self._size = self._left = size
     self.storages: dict[str, np.ndarray] = {}
 
   def find_class(self, module: str, name: str):
@@ -132,6 +148,17 @@ class _Unpickler(pickle.Unpickler):
       case "torch", name if name in _STORAGES:
         return _STORAGES[name]
     raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+  def load_build(self) -> None:
+    """Drops the metadata of a state dict, all that has a state there."""
+    self.stack.pop()
+    if type(self.stack[-1]) is not collections.OrderedDict:
+      raise pickle.UnpicklingError("it sets the state of an object")
+
+  dispatch: ClassVar = {
+    **pickle._Unpickler.dispatch,
+    pickle.BUILD[0]: load_build,
+  }
 
   def persistent_load(self, pid: tuple) -> np.ndarray:
     # In a zip nothing says whether a storage is a view: none is.
@@ -150,11 +177,17 @@ class _Unpickler(pickle.Unpickler):
 
   def _tensor(self, storage, offset, size, stride, *_) -> np.ndarray:
     """A view of a storage; NumPy checks that it stays inside."""
+    if not isinstance(storage, np.ndarray):
+      raise pickle.UnpicklingError("a tensor of no storage")
     item = storage.itemsize
-    return np.ndarray(
+    tensor = np.ndarray(
       size,
       storage.dtype,
       buffer=storage,
       offset=offset * item,
       strides=[step * item for step in stride],
     )
+    # A stride of zero costs nothing to write either.
+    if tensor.nbytes > self._size:
+      raise pickle.UnpicklingError("a tensor is larger than the file")
+    return tensor

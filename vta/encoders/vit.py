@@ -23,6 +23,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PyTree, Shaped
 
 from vta import errors
+from vta.encoders import batches
 
 # What the matrix products are computed in; parameters, norms, softmax and the
 # sum of the branches stay in float32.
@@ -361,14 +362,19 @@ def encode(
     prepare: from a batch of rows to what the tower takes.
     pictures: in a row; of rows with several, a batch has fewer.
   """
-  parts, rows = [], max(_BATCH // pictures, 1)
-  for start in range(0, max(len(inputs), 1), rows):
-    batch = inputs[start : start + rows]
-    count = len(batch)
-    size = 1 << max(count - 1, 0).bit_length()
-    batch = np.pad(batch, [(0, size - count)] + [(0, 0)] * (batch.ndim - 1))
-    made = _forward(tower, params, prepare(batch))
-    parts.append(jax.tree.map(lambda x, n=count: np.asarray(x)[:n], made))
+  rows = max(_BATCH // pictures, 1)
+
+  def run():
+    # Of no rows too, as one of zeros: the shapes are theirs.
+    for start in range(0, max(len(inputs), 1), rows):
+      batch = inputs[start : start + rows]
+      full = batches.pad(batch, batches.power_of_two(len(batch)))
+      yield len(batch), _forward(tower, params, prepare(full))
+
+  parts = [
+    jax.tree.map(lambda x, n=count: np.asarray(x)[:n], made)
+    for count, made in batches.ahead(run())
+  ]
   return jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
 
 

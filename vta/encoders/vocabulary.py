@@ -74,11 +74,14 @@ class Vocabulary:
   def build(
     cls, captions: Iterable[str], encoder: text.TextEncoder
   ) -> Vocabulary:
-    """Collects the content words of all captions and embeds each by itself."""
+    """Collects the content words of all captions and embeds each by itself.
+
+    Clips without captions make an empty one.
+    """
     words = {word for caption in captions for word in content_words(caption)}
-    if not words:
-      raise ValueError("the captions hold no content word")
     ordered = tuple(sorted(words))
+    if not ordered:
+      return cls(words=(), vectors=np.zeros((0, encoder.width), np.float32))
     return cls(words=ordered, vectors=encoder.encode(ordered).pooled)
 
   def save(self, folder: str | os.PathLike) -> None:
@@ -101,7 +104,8 @@ class Vocabulary:
     path = pathlib.Path(folder) / FILE
     try:
       arrays = safetensors.numpy.load_file(path)
-      words = tuple(arrays["words"].tobytes().decode().split("\n"))
+      spelled = arrays["words"].tobytes().decode()
+      words = tuple(spelled.split("\n")) if spelled else ()
       vectors = arrays["vectors"]
     except (OSError, safetensors.SafetensorError, UnicodeError) as error:
       raise errors.InputError(path, f"not readable: {error}") from None
@@ -132,7 +136,8 @@ def unknown_words(
 ) -> list[UnknownWord]:
   """The content words whose nearest known word has a cosine below `threshold`.
 
-  A word of the training captions is never reported. Distance in the encoder's
+  A word of the training captions is never reported, and without captions there
+  is nothing to be near to: no word is. Distance in the encoder's
   space is a hint, not knowledge: "dog" passes, being near "bird".
   """
   if vocabulary.vectors.shape[1] != encoder.width:
@@ -142,7 +147,7 @@ def unknown_words(
     )
   known = set(vocabulary.words)
   words = [word for word in content_words(sentence) if word not in known]
-  if not words:
+  if not words or not known:
     return []
   cosines = encoder.encode(words).pooled @ vocabulary.vectors.T
   unknown = []

@@ -20,13 +20,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import ml_dtypes  # noqa: F401, teaches NumPy the name bfloat16
 import numpy as np
-import safetensors
 
 from vta import errors
 from vta.encoders import torch_file
 from vta.interop import tensors as tensors_lib
 
-_FLOATS = ("F32", "F16", "BF16")
+# Where a Hugging Face folder may have its tensors: see `checked_folder`.
+TENSORS = (
+  "model.safetensors",
+  "model.safetensors.index.json",
+  "pytorch_model.bin",
+)
+# Types of safetensors.
+_FLOATS = ("F32", "F16", "BF16", "F64")
+_OTHERS = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,16 +87,43 @@ def package_folder(package: Package, files: Sequence[str]) -> pathlib.Path:
 
 
 def checked_folder(
-  folder: str | os.PathLike, files: Sequence[str]
+  folder: str | os.PathLike,
+  files: Sequence[str | tuple[str, ...]],
+  *,
+  like: str = "",
 ) -> pathlib.Path:
-  """The folder as a path, once every one of `files` is seen to be in it."""
+  """The folder as a path, once everything expected is seen to be in it.
+
+  Args:
+    folder: as the user names it.
+    files: names; of a tuple's, one is enough, and "a and b" are two files.
+    like: a public folder that has them.
+
+  Raises:
+    InputError: listing all that is expected there, and what of it is missing.
+  """
   path = pathlib.Path(folder)
-  missing = [name for name in files if not (path / name).is_file()]
+  choices = [(file,) if isinstance(file, str) else file for file in files]
+  missing = [
+    choice[0]
+    for choice in choices
+    if not any(_holds(path, names) for names in choice)
+  ]
   if missing:
+    expected = ", ".join(
+      f"{first} (or {', or '.join(others)})" if others else first
+      for first, *others in choices
+    )
+    public = f", as in https://huggingface.co/{like}" if like else ""
     raise errors.InputError(
-      path, f"expected {', '.join(files)} here; {', '.join(missing)} missing"
+      path, f"expected {expected} here{public}; {', '.join(missing)} missing"
     )
   return path
+
+
+def _holds(folder: pathlib.Path, names: str) -> bool:
+  """Whether a choice of `checked_folder` is there."""
+  return all((folder / name).is_file() for name in names.split(" and "))
 
 
 def read_config(path: str | os.PathLike) -> dict:
@@ -133,66 +167,44 @@ def check_digest(path: str | os.PathLike, sha256: str) -> None:
     )
 
 
-def read_tensors(
-  path: str | os.PathLike, *, sha256: str | None = None
+def read_folder_tensors(
+  folder: str | os.PathLike, *, without: tuple[str, ...] = ()
 ) -> dict[str, np.ndarray]:
-  """The floating-point tensors of a safetensors file, as float32.
-
-  Integer tensors are buffers (position indices), not weights, and are left
-  out.
-
-  Args:
-    path: the file.
-    sha256: when given, the digest that the whole file must have.
-
-  Raises:
-    InputError: when the file cannot be read or is not the pinned one.
-  """
-  try:
-    if sha256 is not None:
-      check_digest(path, sha256)
-    with safetensors.safe_open(path, "numpy") as tensors:
-      return {
-        name: tensors.get_tensor(name).astype(np.float32, copy=False)
-        for name in tensors.keys()  # noqa: SIM118, it is not a mapping
-        if tensors.get_slice(name).get_dtype() in _FLOATS
-      }
-  except (OSError, safetensors.SafetensorError) as error:
-    raise errors.InputError(
-      path, f"not readable as safetensors: {error}"
-    ) from None
-
-
-def read_folder_tensors(folder: str | os.PathLike) -> dict[str, np.ndarray]:
   """The floating-point tensors of a Hugging Face folder, as float32.
 
   They are in model.safetensors, or in the shards that its index names, or,
-  where there is neither, in pytorch_model.bin. Integer tensors are left out,
-  as in `read_tensors`.
+  where there is neither, in pytorch_model.bin. Integers and bools are buffers
+  (position indices, masks), not weights, and are left out.
+
+  Args:
+    folder: where they are.
+    without: what begins with one of these is left out as well, and not read:
+      the names of a model's other tower.
 
   Raises:
     InputError: when a file is missing, cannot be read, or is not as the index
-      says.
+      says, or when a tensor is of numbers that are not ported (float8).
   """
-  path = pathlib.Path(folder) / "model.safetensors"
-  index = tensors_lib.index_of(path)
+  place = checked_folder(folder, (TENSORS,))
+  path, index, pickled = (place / name for name in TENSORS)
   if not path.is_file() and not index.is_file():
-    pickled = path.with_name("pytorch_model.bin")
-    if pickled.is_file():
-      return torch_file.read_tensors(pickled)
-    raise errors.InputError(
-      folder,
-      f"expected {path.name} here, or its shards and {index.name}, or "
-      f"{pickled.name}",
-    )
+    return torch_file.read_tensors(pickled, without=without)
   reader = tensors_lib.Reader(path)
-  tensors = {}
-  for name in reader.shapes:
-    tensor = reader.read(name)
-    # Not np.floating: NumPy does not count bfloat16 as one.
-    if tensor.dtype.name in ("float32", "float16", "bfloat16"):
-      tensors[name] = tensor.astype(np.float32, copy=False)
-  return tensors
+  dtypes = {
+    name: reader.dtype(name)
+    for name in reader.shapes
+    if not name.startswith(without)
+  }
+  for name, dtype in dtypes.items():
+    if dtype not in _FLOATS + _OTHERS:
+      raise errors.InputError(
+        path, f"{name} is {dtype}; only {', '.join(_FLOATS)} are supported"
+      )
+  return {
+    name: reader.read(name).astype(np.float32, copy=False)
+    for name, dtype in dtypes.items()
+    if dtype in _FLOATS
+  }
 
 
 def take(

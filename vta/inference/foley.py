@@ -101,20 +101,18 @@ class Reader:
     # A sound from outside the picture is not to follow the picture.
     follows = job.frames is not None and track.on_screen is not False
     mask = self._mask(job) if follows and track.masks is not None else None
-    seen = self._seen(job, mask) if follows else None
-    outside = None if mask is None else self._seen(job, 255 - mask)
+    seen = self._seen(job, mask) if follows else {}
+    outside = {} if mask is None else self._seen(job, 255 - mask)
     rows, nulls = [], []
     for first in cover.starts:
       place = {
         "start": first / self._system.latent_rate,
         "total": job.duration,
       }
-      window = _window(seen, place["start"], geometry.frames)
-      rows.append(inputs_lib.assemble(geometry, **place, **given, **window))
-      window = _window(outside, place["start"], geometry.frames)
-      null = inputs_lib.assemble(geometry, **place, text=negative, **window)
+      rows.append(inputs_lib.assemble(geometry, **place, **given, **seen))
+      null = inputs_lib.assemble(geometry, **place, text=negative, **outside)
       names = ["text_tokens", "text_mask", "asked"]
-      if outside is not None:
+      if outside:
         names += ["mask", "frame_features"] if geometry.tower else ["mask"]
       nulls.append({name: null[name] for name in names})
     return rows, nulls
@@ -127,7 +125,7 @@ class Reader:
     return np.round(255.0 * raster).astype(np.uint8)
 
   def _seen(self, job: Job, mask) -> Mapping[str, Any]:
-    """The whole clip as `inputs.assemble` takes a window of it."""
+    """The whole clip as `inputs.assemble` takes it."""
     features = None
     if self._system.conditioner.config.frames.tower:
       features = self._picture_encoder.encode(job.frames.images, mask)
@@ -162,19 +160,3 @@ class Reader:
       probability=track.objects.probability.astype(np.float32),
       vectors=features.pooled,
     )
-
-
-def _window(
-  seen: Mapping[str, Any] | None, start: float, frames: int
-) -> Mapping[str, Any]:
-  """From the last frame at or before `start` on."""
-  if seen is None:
-    return {}
-  times = seen["frame_times"]
-  begin = int(np.searchsorted(times, start, side="right")) - 1
-  begin = min(max(begin, 0), len(times) - 1)
-  window = slice(begin, begin + frames)
-  return {
-    name: None if values is None else values[window]
-    for name, values in seen.items()
-  }

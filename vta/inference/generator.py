@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vta import errors
 from vta.inference import (
@@ -58,6 +58,7 @@ class Generator:
     system: the wired preset.
     reader: what the preset makes of a clip and a track.
     settings: the release's own choice of how to sample.
+    groups: of entries, in the order in which guidance adds them.
   """
 
   def __init__(self, folder: str | os.PathLike = STARTER):
@@ -93,7 +94,7 @@ class Generator:
     self._mean = np.asarray(release.config["latent_mean"], np.float32)
     self._std = np.asarray(release.config["latent_std"], np.float32)
     chosen = release.config["guidance"]
-    self._groups = system_lib.tuples(chosen["groups"])
+    self.groups = system_lib.tuples(chosen["groups"])
     self.settings = Settings(
       steps=chosen["steps"],
       solver=chosen["solver"],
@@ -135,12 +136,12 @@ class Generator:
       {name: null.get(name, row[name]) for name in differs}
       for row, null in zip(rows, nulls, strict=True)
     ]
-    scales = np.tile(
-      np.array(settings.guidance, np.float32)[:, None], (1, len(jobs))
-    )
+    inputs = sampling.stack(rows)
+    groups, guidance = self._wanted(inputs["asked"], settings.guidance)
+    scales = np.tile(np.array(guidance, np.float32)[:, None], (1, len(jobs)))
     waves = sampling.generate(
       self._params,
-      sampling.stack(rows),
+      inputs,
       sampling.stack(nulls),
       jnp.stack([jax.random.key(job.seed) for job in jobs]),
       scales,
@@ -150,11 +151,31 @@ class Generator:
       system=self.system,
       windows=cover,
       samples=samples,
-      groups=self._groups,
+      groups=groups,
       solver=settings.solver,
       steps=settings.steps,
     )
     return list(np.asarray(waves))
+
+  def _wanted(
+    self, asked: Bool[np.ndarray, "n k"], guidance: Sequence[float]
+  ) -> tuple[tuple[tuple[str, ...], ...], tuple[float, ...]]:
+    """The groups that matter to a batch, and their scales.
+
+    Of what nobody asks for, a branch would repeat the one before it. The first
+    stays: it is what a negative prompt is led away to.
+    """
+    named = zip(self.system.names, asked.any(axis=0), strict=True)
+    heard = {name for name, here in named if here}
+    kept = [
+      (group, scale)
+      for i, (group, scale) in enumerate(
+        zip(self.groups, guidance, strict=True)
+      )
+      if i == 0 or heard.intersection(group)
+    ]
+    groups, scales = zip(*kept, strict=True)
+    return groups, scales
 
   def encode(self, wave: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "l c"]:
     """A wave's latents, normalised as the denoiser sees them."""

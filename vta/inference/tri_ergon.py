@@ -131,5 +131,8 @@ class Reader:
   ) -> Float[np.ndarray, "d"] | None:
     if path is None:
       return None
-    wave = read.read_audio(path)[None]
-    return self._audio.encode(wave, rate=timing.SAMPLE_RATE).embedding[0]
+    wave, tower = read.read_audio(path)[None], self._audio
+    try:
+      return tower.encode(wave, rate=timing.SAMPLE_RATE).embedding[0]
+    except ValueError as error:  # It is too short.
+      raise errors.InputError(path, str(error)) from None

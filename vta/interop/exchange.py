@@ -21,8 +21,13 @@ from vta.training import system
 
 PRESET = "stable_audio"
 TEXT_ENCODER = "text_encoder"
+NO_TEXT_ENCODER = (
+  "the release has no text encoder: prompts have to come encoded"
+)
 RATE = 44_100
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
+# Of a text encoder's folder; the same weights lie there in other forms too.
+_COPIED = frozenset({".json", ".safetensors", ".model", ".txt"})
 # What the public layouts leave no choice in.
 _FIXED = (
   ("codec", "dilations", (1, 3, 9)),
@@ -94,7 +99,7 @@ def shapes(
 
 
 def _shapes(config: Mapping[str, Any]) -> dict[str, Shapes]:
-  made = system.StableAudio.build(config)
+  made = system.build(config)
 
   def init():
     key = jax.random.key(0)
@@ -143,7 +148,7 @@ def opened(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     raise errors.InputError(
       path,
       f"preset: only {PRESET!r} has a public layout, this is "
-      f"{config.get('preset')!r}",
+      f"{config.get('preset')!r}; --format torch writes every preset",
     )
   expected = shapes(config, where=path)
   for section, name, public in _FIXED:
@@ -154,6 +159,17 @@ def opened(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
         f"{section}.{name}: the public layout has {public!r}, this is "
         f"{found!r}",
       )
+  return config, readers(folder, expected)
+
+
+def readers(
+  folder: pathlib.Path, expected: Mapping[str, Shapes]
+) -> dict[str, tensors.Reader]:
+  """A reader of each of a release's parts.
+
+  Raises:
+    InputError: naming every parameter that is not as expected.
+  """
   parts = {}
   for name, wanted in expected.items():
     reader = tensors.Reader(folder / f"{name}.safetensors")
@@ -164,7 +180,7 @@ def opened(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
         f"{len(wrong)} arrays do not fit config.json: {trees.summary(wrong)}",
       )
     parts[name] = reader
-  return config, parts
+  return parts
 
 
 def copy_files(
@@ -173,10 +189,10 @@ def copy_files(
   *,
   wanted: Callable[[str], bool] = lambda name: True,
 ) -> None:
-  """Copies a folder's plain files; pickles, which are never read, stay."""
+  """Copies a folder's settings, words and safetensors, and nothing else."""
   target.mkdir(parents=True, exist_ok=True)
   for file in sorted(source.iterdir()):
-    if file.suffix not in PICKLES and file.is_file() and wanted(file.name):
+    if file.suffix in _COPIED and file.is_file() and wanted(file.name):
       shutil.copyfile(file, target / file.name)
 
 

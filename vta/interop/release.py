@@ -48,15 +48,24 @@ class Release:
     Raises:
       InputError: the part is absent, or lists every name that does not fit.
     """
-    if name not in self.parts:
-      raise errors.InputError(
-        self.folder, f"holds no {name} (it has {', '.join(self.parts)})"
-      )
-    wrong = trees.mismatches(like, self.parts[name])
+    held = self.require(name)
+    wrong = trees.mismatches(like, held)
     if wrong:
       raise errors.InputError(
         self.folder / f"{name}.safetensors",
-        f"{len(wrong)} arrays do not fit config.json: {trees.summary(wrong)}",
+        f"{len(wrong)} arrays do not fit the model: {trees.summary(wrong)}",
+      )
+    return held
+
+  def require(self, name: str) -> PyTree:
+    """Parameters of a part, whatever they are.
+
+    Raises:
+      InputError: the part is absent.
+    """
+    if name not in self.parts:
+      raise errors.InputError(
+        self.folder, f"holds no {name} (it has {', '.join(self.parts)})"
       )
     return self.parts[name]
 
@@ -85,7 +94,10 @@ def save(
 
   def leaves(tree):
     for path, leaf in trees.flatten(tree).items():
-      yield path, np.asarray(leaf, dtype if np.ndim(leaf) > 1 else np.float32)
+      yield (
+        path,
+        np.asarray(leaf, dtype if trees.is_matrix(path, leaf) else np.float32),
+      )
 
   tables = {name: leaves(tree) for name, tree in parts.items()}
   write(folder, config=config, parts=tables, card=card)
@@ -108,6 +120,8 @@ def write(
   """
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
+  # An old one would call half of the new parts a release.
+  (folder / "config.json").unlink(missing_ok=True)
   for name, table in parts.items():
     tensors.write(folder / f"{name}.safetensors", table)
   document = {"format": FORMAT, "parts": sorted(parts), **config}

@@ -38,11 +38,13 @@ class Settings:
     """The object that is a field."""
     return Settings(self._path, self._document.get(name), at=self._name(name))
 
-  def each(self, name: str) -> list[Settings]:
-    """The objects of a field that lists them."""
+  def each(self, name: str, *, count: int) -> list[Settings]:
+    """The objects of a field that lists so many."""
     values = self._document.get(name)
-    if not isinstance(values, list):
-      raise self._error(self._name(name), f"must be a list, not {values!r}")
+    if not (isinstance(values, list) and len(values) == count):
+      raise self._error(
+        self._name(name), f"must be a list of {count}, not {values!r}"
+      )
     return [
       Settings(self._path, value, at=f"{self._name(name)}[{i}]")
       for i, value in enumerate(values)

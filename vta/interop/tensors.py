@@ -65,6 +65,10 @@ class Reader:
       for name, file in self._files.items()
     }
 
+  def dtype(self, name: str) -> str:
+    """What its numbers are, as safetensors calls it: NumPy has not all."""
+    return self._files[name].get_slice(name).get_dtype()
+
   def read(self, name: str, index: int | None = None) -> Tensor:
     """A tensor in its own dtype, or one index of its first axis."""
     if index is None:

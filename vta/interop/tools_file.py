@@ -77,6 +77,9 @@ def export_file(source: pathlib.Path, out: pathlib.Path) -> None:
   """
   config, readers = exchange.opened(source)
   tokens, denoiser = config["conditioner"]["width"], config["denoiser"]
+  _check_heads(
+    denoiser["width"], denoiser["heads"], where=source / "config.json"
+  )
   for where, found, public in (
     # The prompt is not projected, the rest follows from its width.
     ("conditioner.text_width", config["conditioner"]["text_width"], tokens),
@@ -99,7 +102,7 @@ def export_file(source: pathlib.Path, out: pathlib.Path) -> None:
     for name, part in table.items():
       yield from tables.to_theirs(part, readers[name].read)
     # Recomputed by their model, but missed by a strict load.
-    turned = max(denoiser["width"] // denoiser["heads"] // 2, 32)
+    turned = denoiser["width"] // denoiser["heads"] // 2
     frequencies = 10_000.0 ** (-np.arange(0, turned, 2) / turned)
     for name in stable_audio.TOOLS_DERIVED:
       yield name, frequencies.astype(np.float32)
@@ -116,7 +119,10 @@ def _read_config(path: pathlib.Path) -> dict[str, Any]:
   document.must_be("model_type", "diffusion_cond")
   document.must_be("sample_rate", exchange.RATE)
   model = document.within("model")
-  coder = model.within("pretransform").within("config")
+  pretransform = model.within("pretransform")
+  pretransform.must_be("scale", 1.0, default=1.0)
+  coder = pretransform.within("config")
+  coder.within("bottleneck").must_be("type", "vae")
   encoder, decoder = (
     coder.within(side).within("config") for side in ("encoder", "decoder")
   )
@@ -132,6 +138,7 @@ def _read_config(path: pathlib.Path) -> dict[str, Any]:
 
   diffusion = model.within("diffusion")
   diffusion.must_be("type", "dit")
+  diffusion.must_be("diffusion_objective", "v", default="v")
   diffusion.must_be("cross_attention_cond_ids", [_PROMPT, *_NUMBERS])
   diffusion.must_be("global_cond_ids", [*_NUMBERS])
   dit = diffusion.within("config")
@@ -141,6 +148,7 @@ def _read_config(path: pathlib.Path) -> dict[str, Any]:
   dit.must_be("project_cond_tokens", False, default=True)
   dit.must_be("global_cond_type", "prepend", default="prepend")
   width, heads = dit.whole("embed_dim"), dit.whole("num_heads")
+  _check_heads(width, heads, where=path)
   config = {
     "codec": {
       "channels": encoder.whole("in_channels"),
@@ -165,12 +173,22 @@ def _read_config(path: pathlib.Path) -> dict[str, Any]:
   return exchange.defaults({**config, "window": window})
 
 
+def _check_heads(width: int, heads: int, *, where: pathlib.Path) -> None:
+  """Their model turns half of a head's channels by position, 32 at least."""
+  if width // heads < 64:
+    raise errors.InputError(
+      where,
+      f"{heads} heads in {width} channels: below 64 channels a head, "
+      "stable-audio-tools' rotary positions are others than ours",
+    )
+
+
 def _read_conditioning(section: settings.Settings) -> int:
   """The width of the conditioning's tokens."""
-  prompt, *numbers = section.each("configs")
+  prompt, *numbers = section.each("configs", count=1 + len(_NUMBERS))
   prompt.must_be("id", _PROMPT)
   prompt.must_be("type", "t5")
-  for number, name in zip(numbers, _NUMBERS, strict=False):
+  for number, name in zip(numbers, _NUMBERS, strict=True):
     number.must_be("id", name)
     number.must_be("type", "number")
     bounds = number.within("config")

@@ -9,6 +9,9 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+# Names of what is a vector in every block, whatever holds the blocks.
+_VECTORS = {"bias", "scale", "to_scale_shift_gate"}
+
 
 def flatten(tree: PyTree) -> dict[str, Any]:
   """Nested containers to {"a/b/c": leaf}."""
@@ -26,6 +29,14 @@ def unflatten(table: Mapping[str, Any]) -> dict:
       node = node.setdefault(folder, {})
     node[name] = leaf
   return tree
+
+
+def is_matrix(path: str, leaf: Any) -> bool:
+  """Whether a parameter is a matrix or more, not a gain or a bias.
+
+  Scanned blocks stack theirs, so that a bias may have two axes.
+  """
+  return np.ndim(leaf) > 1 and path.rpartition("/")[2] not in _VECTORS
 
 
 def mismatches(expected: PyTree, found: PyTree) -> list[str]:

@@ -7,6 +7,7 @@ momentary loudness per channel in blocks of 1/6 s (`vta.signals.loudness`).
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import soxr
@@ -68,7 +69,7 @@ def integrated(
   """
   weighted = loudness_lib.k_weight(wave, rate=rate)
   # A last block that is not whole does not count.
-  count = int((len(wave) / rate - 0.4) / 0.1 + 1e-6) + 1
+  count = math.floor((len(wave) / rate - 0.4) / 0.1 + 1e-6) + 1
   starts = (0.1 * np.arange(max(count, 0)) * rate).astype(np.int64)
   ends = ((0.1 * np.arange(max(count, 0)) + 0.4) * rate).astype(np.int64)
   power = loudness_lib.mean_square(weighted, starts, ends).sum(axis=1)

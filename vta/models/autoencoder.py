@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +54,8 @@ class AutoencoderConfig:
     residual_scale: factor on the initial weights of every residual unit's last
       convolution and of the decoder's last. 1 is torch's initialisation; a
       stack trained from scratch in few steps wants 0.1 or less.
+    dtype: of matrix products and what is between them; parameters, waves,
+      posteriors and the decoder's last convolution are float32 always.
   """
 
   channels: int = 2
@@ -64,6 +67,7 @@ class AutoencoderConfig:
   groups: tuple[tuple[int, int], ...] = ()
   edge: int = 7
   residual_scale: float = 1.0
+  dtype: Literal["float32", "bfloat16"] = "float32"
 
   def __post_init__(self):
     if len(self.multiples) != len(self.strides):
@@ -167,16 +171,15 @@ class EncoderBlock(nn.Module):
   width: int
   stride: int
   config: AutoencoderConfig
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, x: Float[Array, "b t c"]) -> Float[Array, "b l d"]:
-    scale = self.config.residual_scale
+    scale, dtype = self.config.residual_scale, self.config.dtype
     for i, dilation in enumerate(self.config.dilations):
       name = f"res_unit{i + 1}"
-      x = ResidualUnit(dilation, scale, self.dtype, name=name)(x)
+      x = ResidualUnit(dilation, scale, dtype, name=name)(x)
     x = SnakeBeta(name="snake1")(x)
-    return Downsample(self.width, self.stride, self.dtype, name="conv1")(x)
+    return Downsample(self.width, self.stride, dtype, name="conv1")(x)
 
 
 class DecoderBlock(nn.Module):
@@ -185,16 +188,15 @@ class DecoderBlock(nn.Module):
   width: int
   stride: int
   config: AutoencoderConfig
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, x: Float[Array, "b l d"]) -> Float[Array, "b t c"]:
-    scale = self.config.residual_scale
+    scale, dtype = self.config.residual_scale, self.config.dtype
     x = SnakeBeta(name="snake1")(x)
-    x = Upsample(self.width, self.stride, self.dtype, name="conv_t1")(x)
+    x = Upsample(self.width, self.stride, dtype, name="conv_t1")(x)
     for i, dilation in enumerate(self.config.dilations):
       name = f"res_unit{i + 1}"
-      x = ResidualUnit(dilation, scale, self.dtype, name=name)(x)
+      x = ResidualUnit(dilation, scale, dtype, name=name)(x)
     return x
 
 
@@ -202,22 +204,21 @@ class Encoder(nn.Module):
   """Wave, or its spectra, to the posterior's mean and scale side by side."""
 
   config: AutoencoderConfig
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, x: Float[Array, "b t c"]) -> Float[Array, "b l d"]:
     config = self.config
-    x = Conv(config.width, 7, dtype=self.dtype, name="conv1")(x)
+    x = Conv(config.width, 7, dtype=config.dtype, name="conv1")(x)
     for i, stride in enumerate(config.strides):
       width = config.stages[i + 1]
-      x = EncoderBlock(width, stride, config, self.dtype, name=f"block_{i}")(x)
+      x = EncoderBlock(width, stride, config, name=f"block_{i}")(x)
     x = SnakeBeta(name="snake1")(x)
     return Conv(
       config.free + config.latents,
       3,
       # Beside the levels' linear map the network starts small.
       initial_scale=config.residual_scale if config.groups else 1.0,
-      dtype=self.dtype,
+      dtype=config.dtype,
       name="conv2",
     )(x)
 
@@ -226,41 +227,33 @@ class Decoder(nn.Module):
   """Latents to the wave, or its spectra."""
 
   config: AutoencoderConfig
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, x: Float[Array, "b l d"]) -> Float[Array, "b t c"]:
     config = self.config
-    x = Conv(config.stages[-1], 7, dtype=self.dtype, name="conv1")(x)
+    x = Conv(config.stages[-1], 7, dtype=config.dtype, name="conv1")(x)
     for i, stride in enumerate(reversed(config.strides)):
       width = config.stages[-2 - i]
-      x = DecoderBlock(width, stride, config, self.dtype, name=f"block_{i}")(x)
+      x = DecoderBlock(width, stride, config, name=f"block_{i}")(x)
     x = SnakeBeta(name="snake1")(x)
     return Conv(
       config.outputs,
       config.edge,
       use_bias=False,
       initial_scale=config.residual_scale,
-      dtype=self.dtype,
       name="conv2",
     )(x)
 
 
 class Autoencoder(nn.Module):
-  """The codec. Waves, posteriors and parameters are float32.
-
-  Attributes:
-    config: its shape.
-    dtype: what the network's matrix products are computed in.
-  """
+  """The codec."""
 
   config: AutoencoderConfig
-  dtype: DTypeLike = jnp.float32
 
   def setup(self):
     config = self.config
-    self.encoder = Encoder(config, self.dtype)
-    self.decoder = Decoder(config, self.dtype)
+    self.encoder = Encoder(config)
+    self.decoder = Decoder(config)
     if config.groups:
       self.levels_in = nn.Dense(config.free)
       self.levels_out = nn.Dense(
@@ -295,7 +288,7 @@ class Autoencoder(nn.Module):
   def decode(self, latents: Float[Array, "b l d"]) -> Float[Array, "b t c"]:
     """Latents to wave, [b, l x hop, channels]; not limited to +-1."""
     config = self.config
-    decoded = self.decoder(latents).astype(jnp.float32)
+    decoded = self.decoder(latents)
     if not config.groups:
       return decoded
     count = 2 * levels.count(config.groups)

@@ -8,6 +8,7 @@ losses are averaged over scales, as in stable-audio-tools.
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -31,10 +32,12 @@ class DiscriminatorConfig:
   Attributes:
     filters: channels of every layer.
     ffts: windows of the scales, in samples; the hop is a quarter.
+    dtype: of the convolutions; what they are given and give is float32.
   """
 
   filters: int = 64
   ffts: tuple[int, ...] = (2048, 1024, 512, 256, 128)
+  dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 @struct.dataclass
@@ -143,21 +146,16 @@ class Scale(nn.Module):
 
 
 class Discriminator(nn.Module):
-  """One `Scale` per window length.
-
-  Attributes:
-    config: its shape.
-    dtype: what the matrix products are computed in.
-  """
+  """One `Scale` per window length."""
 
   config: DiscriminatorConfig
-  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, wave: Float[Array, "b t c"]) -> tuple[Judgement, ...]:
+    config = self.config
     return tuple(
-      Scale(self.config.filters, n_fft, self.dtype, name=f"scale_{n_fft}")(wave)
-      for n_fft in self.config.ffts
+      Scale(config.filters, n_fft, config.dtype, name=f"scale_{n_fft}")(wave)
+      for n_fft in config.ffts
     )
 
 

@@ -239,8 +239,9 @@ class DiT(nn.Module):
         zero=True,
       )
 
-    x = x.astype(dtype)
-    x += layers.dense(c.latents, "preprocess_conv", dtype=dtype, zero=True)(x)
+    # In and out in float32: rounded to 8 bits, what guidance amplifies would
+    # be heard.
+    x += layers.dense(c.latents, "preprocess_conv", zero=True)(x)
     h = layers.dense(c.width, "proj_in", dtype=dtype)(x)
     for name, sequence in sorted(conditions.input.items()):
       entry = layers.dense(c.width, f"input_{name}", dtype=dtype, zero=True)
@@ -287,9 +288,8 @@ class DiT(nn.Module):
       residuals = jnp.pad(residuals, rest)
 
     h = self._blocks(h, residuals, shared)
-    y = layers.dense(c.latents, "proj_out", dtype=dtype)(h[:, -x.shape[1] :])
-    y += layers.dense(c.latents, "postprocess_conv", dtype=dtype, zero=True)(y)
-    return y.astype(jnp.float32)
+    y = layers.dense(c.latents, "proj_out")(h[:, -x.shape[1] :])
+    return y + layers.dense(c.latents, "postprocess_conv", zero=True)(y)
 
   def _blocks(self, h, residuals, shared: Shared):
     c = self.config

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+_FLOAT32 = jnp.dtype("float32")
+
 # Cosines and sines of the rotary angles, one row per position.
 Rotary = tuple[Float[Array, "t r"], Float[Array, "t r"]]
 
@@ -22,7 +24,7 @@ def dense(
   features: int,
   name: str,
   *,
-  dtype: jnp.dtype,
+  dtype: jnp.dtype = _FLOAT32,
   bias: bool = False,
   zero: bool = False,
 ) -> nn.Dense:

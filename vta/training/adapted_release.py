@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,8 @@ def merge(
   source: pathlib.Path,
   chosen: Sequence[tuple[pathlib.Path, float]],
   out: pathlib.Path,
+  *,
+  guidance: Mapping[str, Any] | None = None,
 ) -> None:
   """Writes the release `source` with adapters added to its kernels.
 
@@ -29,6 +32,7 @@ def merge(
     source: a release folder.
     chosen: folders of adapters, and the scale of each: 1 is as trained.
     out: a folder; what else the release holds is copied.
+    guidance: the config's section, where it is not to be the base's.
 
   Raises:
     InputError: naming the adapters that are not of this release, or every one
@@ -62,7 +66,7 @@ def merge(
 
   release.write(
     out,
-    config=config,
+    config=config if guidance is None else {**config, "guidance": guidance},
     parts={part: changed(part) for part in parts},
     card=_card(source, loaded),
   )
@@ -114,12 +118,20 @@ def _copy_rest(
     rf"({names})(-\d+-of-\d+)?\.safetensors(\.index\.json)?"
   )
   for entry in sorted(source.iterdir()):
-    if (out / entry.name).exists() or of_a_part.fullmatch(entry.name):
-      continue
-    if entry.is_dir():
-      shutil.copytree(entry, out / entry.name)
-    else:
-      shutil.copyfile(entry, out / entry.name)
+    if not ((out / entry.name).exists() or of_a_part.fullmatch(entry.name)):
+      _copy(entry, out / entry.name)
+
+
+def _copy(entry: pathlib.Path, target: pathlib.Path) -> None:
+  """Copies a file or a folder; a link, as to towers of gigabytes, stays one."""
+  if entry.is_symlink():
+    target.symlink_to(entry.resolve())
+  elif entry.is_dir():
+    target.mkdir()
+    for below in sorted(entry.iterdir()):
+      _copy(below, target / below.name)
+  else:
+    shutil.copyfile(entry, target)
 
 
 def _merge_words(

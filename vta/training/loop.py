@@ -24,16 +24,16 @@ import pathlib
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import ml_collections
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from vta import errors
+from vta import errors, files
 from vta.interop import release
-from vta.training import checkpoint, randomness, state, telemetry
+from vta.training import checkpoint, optimizer, randomness, state, telemetry
 
 # What a scheduler reads as "stopped on request, start me again": the code
 # that a shell gives to a process which SIGTERM ended.
@@ -76,10 +76,11 @@ def train(
     SIGINT asked for an early end (the state was saved first).
 
   Raises:
-    InputError: when the workdir belongs to another config, or was given other
-      parameters to start from.
+    InputError: when the config cannot be trained by, or the workdir belongs to
+      another one or was given other parameters to start from.
     FloatingPointError: when a metric is not finite.
   """
+  _check_numbers(config)
   metric, patience = config.get("best", ""), config.get("patience", 0)
   if patience < 0 or (patience and not metric):
     raise errors.InputError(
@@ -106,6 +107,11 @@ def train(
     out_shardings=replicated,
   )
   params = task.init(randomness.stream(config.seed, "init"))
+  for phase in task.phases:
+    try:
+      optimizer.moving(params[phase.group], phase.frozen)
+    except ValueError as error:
+      raise errors.InputError("config: frozen", str(error)) from None
   moved = {phase.group for phase in task.phases}
   current = create({k: v for k, v in params.items() if k in moved})
   fixed = {k: v for k, v in params.items() if k not in moved}
@@ -134,9 +140,10 @@ def train(
     for phase in task.phases
   ]
   log = telemetry.Telemetry(workdir, steps=config.steps, start=step)
-  stop = _stop_on_signal()
   batches = task.batches(step)
   pending: tuple[int, state.Metrics] | None = None
+  stop = threading.Event()
+  previous = _set_on_signal(stop)
   try:
     while True:
       # Resumed with fewer steps than it has, a run only writes its release.
@@ -177,12 +184,29 @@ def train(
     if best is not None:
       best.close()
     log.close()
+    for number, handler in previous.items():
+      signal.signal(number, handler)
   if not last:
     return STOPPED
   if best is not None:
     print(best.verdict())
   task.release({**fixed, **averaged}, workdir / "release")
   return 0
+
+
+def _check_numbers(config: ml_collections.ConfigDict) -> None:
+  """Raises InputError for numbers that no loop can run by."""
+  for name in ("evaluate_every", "save_every", "log_every", "batch_size"):
+    if config.get(name, 1) < 1:
+      raise errors.InputError(
+        f"config: {name}", f"is {config[name]}, it must be 1 or more"
+      )
+  devices = jax.device_count()
+  if config.get("batch_size", 0) % devices:
+    raise errors.InputError(
+      "config: batch_size",
+      f"{config.batch_size} clips cannot be shared by {devices} devices",
+    )
 
 
 def _claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
@@ -206,13 +230,16 @@ def _claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
       raise errors.InputError(
         path, f"this workdir was trained with other {', '.join(changed)}"
       )
-  path.write_text(json.dumps(mine, indent=2))
+  with files.atomic_path(path) as temporary:
+    temporary.write_text(json.dumps(mine, indent=2))
 
 
-def _stop_on_signal() -> threading.Event:
-  """An event that SIGTERM and SIGINT set; the loop then saves and returns."""
-  stop = threading.Event()
-  if threading.current_thread() is threading.main_thread():
-    for number in (signal.SIGTERM, signal.SIGINT):
-      signal.signal(number, lambda *_: stop.set())
-  return stop
+def _set_on_signal(stop: threading.Event) -> dict[int, Any]:
+  """SIGTERM and SIGINT set `stop`; returns what handled them before."""
+  if threading.current_thread() is not threading.main_thread():
+    return {}
+  return {
+    # None: a handler that is not Python's, which cannot be put back.
+    number: signal.signal(number, lambda *_: stop.set()) or signal.SIG_DFL
+    for number in (signal.SIGTERM, signal.SIGINT)
+  }

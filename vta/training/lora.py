@@ -8,7 +8,7 @@ they belong to, and no module knows of them:
              layer that finds a pair there adds (x A) B to what it returns.
              Merging at every step would take a second copy of W, and a
              gradient of it to be thrown away: a third of the step.
-  release    `merge` adds the product to the kernels, once.
+  release    `adapted_release.merge` adds the `products` to the kernels, once.
 
 Kernels of scanned blocks, [depth, in, out], have stacked pairs. Adapters of one
 base add up, each with its own scale.
@@ -149,27 +149,13 @@ def _beside(
   return y + (x @ a) @ b
 
 
-def merge(params: PyTree, adapters: PyTree, *, scale: float) -> PyTree:
-  """Parameters that act as with adapters, without any; NumPy's, in float32.
-
-  On the host, once: an accelerator's matrix products are of less precision.
-
-  Raises:
-    ValueError: naming every adapter that has no kernel here or another shape.
-  """
-  table = trees.flatten(params)
-  found = mismatches({k: np.shape(v) for k, v in table.items()}, adapters)
-  if found:
-    raise ValueError(f"adapters do not fit: {trees.summary(found)}")
-  for path, change in products(adapters).items():
-    table[path] = np.asarray(table[path], np.float32) + scale * change()
-  return trees.unflatten(table)
-
-
 def products(
   adapters: PyTree,
 ) -> dict[str, Callable[[], Float[np.ndarray, "*s i o"]]]:
-  """Path of each kernel -> what computes A B: one at a time is held."""
+  """Path of each kernel -> what computes A B: one at a time is held.
+
+  On the host: an accelerator's matrix products are of less precision.
+  """
   table = trees.flatten(adapters)
 
   def product(layer: str) -> Callable[[], Float[np.ndarray, "*s i o"]]:
@@ -234,6 +220,8 @@ def save(folder: str | os.PathLike, adapters: Adapters) -> None:
   """Writes lora.safetensors and config.json; makes the folder if missing."""
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
+  # As `release.write`: what is half written has no config.json.
+  (folder / "config.json").unlink(missing_ok=True)
   table = trees.flatten(adapters.tree)
   tensors.write(
     folder / FILE,

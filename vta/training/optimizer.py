@@ -46,7 +46,7 @@ def adamw(
       b1=config.b1,
       b2=config.b2,
       weight_decay=config.weight_decay,
-      mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+      mask=_matrices,
     ),
   )
   if not frozen:
@@ -56,6 +56,12 @@ def adamw(
     {True: trained, False: optax.set_to_zero()},
     lambda params: moving(params, frozen),
   )
+
+
+def _matrices(params: PyTree) -> PyTree:
+  """Which parameters decay, as a tree of bools."""
+  chosen = [trees.is_matrix(*row) for row in trees.flatten(params).items()]
+  return jax.tree.unflatten(jax.tree.structure(params), chosen)
 
 
 def moving(params: PyTree, frozen: Sequence[str]) -> PyTree:

@@ -19,6 +19,7 @@ from vta.conditioning import conditions as conditions_lib
 from vta.conditioning import foley, frames, inputs, stable_audio, tri_ergon
 from vta.models import autoencoder, dit
 from vta.signals import timing
+from vta.training import lora
 
 Params = Mapping[str, Any]
 
@@ -112,9 +113,11 @@ class System:
     valid: Bool[Array, "b t"],
   ) -> Float[Array, "b t c"]:
     """The denoiser's prediction."""
-    return self.denoiser.apply(
-      {"params": params["denoiser"]}, noisy, time, conditions, mask=valid
-    )
+    # Adapters that lie beside the parameters are heard; usually there are none.
+    with lora.applied():
+      return self.denoiser.apply(
+        {"params": params["denoiser"]}, noisy, time, conditions, mask=valid
+      )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -64,13 +64,16 @@ class Telemetry:
 
 def describe_run(config: ml_collections.ConfigDict) -> dict:
   """Versions, device, source revision and config: enough to run it again."""
-  revision = subprocess.run(
-    ["git", "describe", "--always", "--dirty"],
-    capture_output=True,
-    text=True,
-    check=False,
-    cwd=pathlib.Path(__file__).parent,
-  ).stdout.strip()
+  try:
+    revision = subprocess.run(
+      ["git", "describe", "--always", "--dirty"],
+      capture_output=True,
+      text=True,
+      check=False,
+      cwd=pathlib.Path(__file__).parent,
+    ).stdout.strip()
+  except OSError:  # a machine without git
+    revision = ""
   packages = ("jax", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
   return {
     "revision": revision or "not a git checkout",

@@ -1,1 +1,1 @@
-"""What the train loop trains: the codec and the denoiser."""
+"""What the train loop trains: codec, denoiser, adapters and predictors."""

@@ -16,7 +16,7 @@ from jaxtyping import Array, Key
 from vta import errors
 from vta.encoders import vocabulary
 from vta.interop import release
-from vta.training import lora, optimizer, state
+from vta.training import adapted_release, lora, optimizer, state
 from vta.training.tasks import denoiser
 
 FOLDER = "lora"  # beside the release
@@ -31,6 +31,10 @@ class AdapterTask(denoiser.DenoiserTask):
     if not config.init_from:
       raise errors.InputError(
         "config: init_from", "is empty: adapters need a release to learn beside"
+      )
+    if config.frozen:
+      raise errors.InputError(
+        "config: frozen", "adapters learn and nothing else: leave it empty"
       )
     try:
       self._lora = lora.LoraConfig(**config.lora.to_dict())
@@ -55,31 +59,36 @@ class AdapterTask(denoiser.DenoiserTask):
     return {**params, "lora": adapters}
 
   def evaluate(self, params: state.Params) -> Mapping[str, float]:
-    with lora.applied():
-      return super().evaluate(self._attached(params))
+    return super().evaluate(self._attached(params))
 
   def release(self, params: state.Params, folder: pathlib.Path) -> None:
-    """Writes the merged model, and the adapters alone in a folder beside it."""
-    base, adapters = params["model"], params["lora"]
-    merged = lora.merge(base, adapters, scale=self._lora.scale)
-    super().release({"model": merged}, folder)
+    """Writes the adapters alone, and merged with the base in `folder`.
+
+    Of the base every other number, and its type, stays as it is.
+    """
     alone = folder.with_name(FOLDER)
     lora.save(
       alone,
       lora.Adapters(
         config=self._lora,
-        base=release.digest(base["denoiser"]),
-        tree=adapters,
+        base=release.digest(params["model"]["denoiser"]),
+        tree=params["lora"],
       ),
     )
+    adapted_release.merge(
+      pathlib.Path(self._config.init_from),
+      [(alone, 1.0)],
+      folder,
+      guidance=self._config.guidance.to_dict(),
+    )
+    self.of_preset.finish(folder)
     if (folder / vocabulary.FILE).exists():
       vocabulary.Vocabulary.load(folder).save(alone)
 
   def _adapted_loss(
     self, params: state.Params, batch: Any, key: Key[Array, ""]
   ) -> tuple[Array, state.Metrics]:
-    with lora.applied():
-      return self._loss(self._attached(params), batch, key)
+    return self._loss(self._attached(params), batch, key)
 
   def _attached(self, params: state.Params) -> state.Params:
     scale = self._lora.scale

@@ -47,8 +47,10 @@ class CodecTask:
         )
       )
     start = config.adversarial.start if self._critic is not None else None
+    # From `start` on they take turns; each optimizer counts its own updates.
+    turns = 0 if start is None else max(config.steps - start, 0) // 2
     codec_optimizer = optimizer.adamw(
-      config.optimizer, config.steps, frozen=config.frozen
+      config.optimizer, config.steps - turns, frozen=config.frozen
     )
     self.phases = (
       state.Phase(
@@ -71,9 +73,7 @@ class CodecTask:
         state.Phase(
           group="discriminator",
           loss=self._discriminator_loss,
-          optimizer=optimizer.adamw(
-            config.discriminator_optimizer, config.steps
-          ),
+          optimizer=optimizer.adamw(config.discriminator_optimizer, turns),
           first=start,
         ),
       )

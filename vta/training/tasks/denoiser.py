@@ -19,9 +19,15 @@ from vta.data import pipeline
 from vta.diffusion import path, weighting
 from vta.interop import release
 from vta.training import optimizer, randomness, state, system
-from vta.training.tasks import foley, sets, tri_ergon
+from vta.training.tasks import examples, foley, sets, stable_audio, tri_ergon
 
-_PRESETS = {"foley": foley.Foley, "tri_ergon": tri_ergon.TriErgon}
+_PRESETS = {
+  "foley": foley.Foley,
+  "tri_ergon": tri_ergon.TriErgon,
+  "stable_audio": stable_audio.StableAudio,
+}
+# Of the configs, what a run may start from.
+_STARTS = ("init_from", "frames_from", "denoiser_from")
 BUCKETS = 8  # of diffusion time, in which the validation loss is reported
 
 
@@ -37,10 +43,10 @@ class DenoiserTask:
 
   def __init__(self, config: ml_collections.ConfigDict):
     self._config = config
-    if config.frozen and not (config.init_from or config.get("frames_from")):
+    if config.frozen and not any(config.get(name) for name in _STARTS):
       raise errors.InputError(
         "config: frozen",
-        "neither init_from nor frames_from is set: random numbers would stay",
+        f"none of {', '.join(_STARTS)} is set: random numbers would stay",
       )
     if config.preset not in _PRESETS:
       raise errors.InputError(
@@ -50,9 +56,12 @@ class DenoiserTask:
     preset = _PRESETS[config.preset]
     whole = release.load(config.codec)
     # It may hold a denoiser too, which is not to stay in memory.
-    codec = {"codec": whole.parts["codec"]}
+    codec = {"codec": whole.require("codec")}
     self._codec = dataclasses.replace(whole, parts=codec)
     del whole
+    examples.check(config, self._codec)
+    # Raises for a name it does not know, which a step would do much later.
+    weighting.weights(config.weighting, jnp.zeros(1), gamma=config.snr_gamma)
     self._preset = {
       "preset": config.preset,
       "codec": self._codec.config["codec"],
@@ -64,8 +73,6 @@ class DenoiserTask:
       **{name: _plain(config[name]) for name in preset.sections},
     }
     self.system = system.build(self._preset)
-    self._mean = np.asarray(self._preset["latent_mean"], np.float32)
-    self._std = np.asarray(self._preset["latent_std"], np.float32)
     # What presets without an entry "expected" have no section for.
     expected = config.get("expected")
     self._first, self._weight = 0, 0.0
@@ -82,7 +89,7 @@ class DenoiserTask:
       state.Phase(loss=self._expected_loss, last=self._first, **shared),
       state.Phase(loss=self._loss, first=self._first, **shared),
     )
-    self.of_preset = preset(config, self.system, mean=self._mean, std=self._std)
+    self.of_preset = preset(config, self.system, self._codec)
     self._sets = sets.Sets(
       config,
       self.of_preset.example,

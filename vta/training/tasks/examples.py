@@ -6,15 +6,71 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import ml_collections
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vta import errors
 from vta.conditioning import inputs
 from vta.data import records
+from vta.interop import release
 from vta.signals import events as events_lib
 from vta.signals import loudness as loudness_lib
 from vta.training import system
+
+
+def codec_digest(codec: release.Release) -> str:
+  """What records know the codec by that made their latents.
+
+  Of the half that encodes: a decoder may train on. And as `release.save` rounds
+  it: what is tuned passes on its codec in half precision.
+  """
+
+  def rounded(leaf):
+    return np.asarray(leaf, np.float16) if np.ndim(leaf) > 1 else leaf
+
+  encodes = {
+    name: tree
+    for name, tree in codec.require("codec").items()
+    if name not in ("decoder", "levels_out")
+  }
+  return release.digest(jax.tree.map(rounded, encodes))
+
+
+def check(config: ml_collections.ConfigDict, codec: release.Release) -> None:
+  """Asks the first record of every folder whether a task can learn of it.
+
+  Raises:
+    InputError: naming the folder that holds no latents, those of another codec
+      (older records do not say of which), or frames of another size.
+  """
+  channels, clip = len(codec.config["latent_mean"]), config.get("clip")
+  mine = codec_digest(codec)
+  for folder in (*config.data.train, *config.data.validation):
+    record = records.Shards([folder])[0]
+    if "latent_mean" not in record.arrays:
+      raise errors.InputError(
+        folder, "holds no latents: run `python -m data_prep.encode`"
+      )
+    found = record.arrays["latent_mean"].shape[1]
+    if found != channels:
+      raise errors.InputError(
+        folder,
+        f"its latents have {found} channels, {codec.folder}'s {channels}",
+      )
+    if record.meta.get("latents_by", mine) != mine:
+      raise errors.InputError(
+        folder, f"its latents are by another codec than {codec.folder}'s"
+      )
+    if clip and "frames" in record.arrays:
+      height, width = record.arrays["frames"].shape[1:3]
+      if (height, width) != (clip.frame_size, clip.frame_size):
+        raise errors.InputError(
+          folder,
+          f"its frames are {width} x {height}, clip.frame_size is "
+          f"{clip.frame_size}",
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,12 +80,14 @@ class Crop:
   Attributes:
     start: where it begins on the clip's time axis, seconds.
     mean, std: the posterior, zero past the clip's end.
+    sounding: false past the clip's end.
     whole: the mean of the whole clip.
   """
 
   start: float
   mean: Float[np.ndarray, "t c"]
   std: Float[np.ndarray, "t c"]
+  sounding: Bool[np.ndarray, "t"]
   whole: Float[np.ndarray, "l c"]
 
 
@@ -37,11 +95,11 @@ def crop(
   record: records.Record,
   rng: np.random.Generator,
   made: system.System,
-  *,
-  mean: Float[np.ndarray, "c"],
-  std: Float[np.ndarray, "c"],
+  codec: Mapping[str, Any],
 ) -> Crop:
-  """A random window; `mean` and `std` are of the codec's latents."""
+  """A random window; `codec` is the config of the codec's release."""
+  mean = np.asarray(codec["latent_mean"], np.float32)
+  std = np.asarray(codec["latent_std"], np.float32)
   latents = (record.arrays["latent_mean"].astype(np.float32) - mean) / std
   spread = record.arrays["latent_std"].astype(np.float32) / std
   first = int(rng.integers(max(len(latents) - made.window, 0) + 1))
@@ -51,6 +109,7 @@ def crop(
     start=first / made.latent_rate,
     mean=np.pad(latents[window], pad),
     std=np.pad(spread[window], pad),
+    sounding=np.arange(first, first + made.window) < len(latents),
     whole=latents,
   )
 
@@ -75,21 +134,15 @@ def seen_and_heard(
     InputError: the geometry has a tower that the record was not seen by.
   """
   arrays = record.arrays
-  times = arrays["frame_times"].astype(np.float64)
-  # From the last frame at or before the stretch's start.
-  begin = max(int(np.searchsorted(times, start, side="right")) - 1, 0)
-  window = slice(begin, begin + geometry.frames)
   signals = {
     "start": start,
     "total": float(record.meta["duration"]),
-    "frame_times": times[window],
+    "frame_times": arrays["frame_times"].astype(np.float64),
     "loudness": loudness(record),
     "events": events_lib.Events(intervals=arrays["events"].astype(np.float64)),
   }
   if "pictures" in arrays:
-    pictures = arrays["pictures"][window].astype(np.float32)
-    return {**signals, "pictures": pictures}
-  mask = record.mask
+    return {**signals, "pictures": arrays["pictures"].astype(np.float32)}
   features = None
   if geometry.tower:
     if "frame_features" not in arrays:
@@ -98,10 +151,10 @@ def seen_and_heard(
         "the record has no frame_features: encode the waves into another "
         "folder by `python -m data_prep.encode --tower efficientnet-lite0`",
       )
-    features = arrays["frame_features"][window].astype(np.float32)
+    features = arrays["frame_features"].astype(np.float32)
   return {
     **signals,
-    "frames": arrays["frames"][window],
-    "mask": None if mask is None else mask[window],
+    "frames": arrays["frames"],
+    "mask": record.mask,
     "frame_features": features,
   }

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Key
 
 from vta import errors
 from vta.conditioning import inputs
@@ -31,14 +31,12 @@ class Foley:
     self,
     config: ml_collections.ConfigDict,
     made: system.Foley,
-    *,
-    mean: Float[np.ndarray, "c"],
-    std: Float[np.ndarray, "c"],
+    codec: release.Release,
   ):
-    """`mean` and `std` are of the codec's latents."""
+    """`codec` is what the records' latents are of."""
     self._config = config
     self._system = made
-    self._mean, self._std = mean, std
+    self._codec = codec
     self._check_pictures()
 
   def start(self, params: state.Params) -> state.Params:
@@ -73,9 +71,7 @@ class Foley:
   ) -> dict[str, np.ndarray]:
     """A random crop of a latent record: inputs and target."""
     arrays = record.arrays
-    cut = examples.crop(
-      record, rng, self._system, mean=self._mean, std=self._std
-    )
+    cut = examples.crop(record, rng, self._system, self._codec.config)
     geometry = self._system.geometry(self._system.window)
     given = examples.seen_and_heard(record, geometry, cut.start)
     prompt = None
@@ -133,7 +129,8 @@ class Foley:
     }
     if not seen:
       return
-    if _ENCODER not in config.frozen:
+    adapted = "lora" in config and config.lora.rank
+    if _ENCODER not in config.frozen and not adapted:
       raise errors.InputError(
         "config: frozen",
         f"{next(iter(seen))} holds pictures: freeze {_ENCODER}",

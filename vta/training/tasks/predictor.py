@@ -28,9 +28,11 @@ class PredictorTask:
 
   def __init__(self, config: ml_collections.ConfigDict):
     self._config = config
-    codec = release.load(config.codec).config
-    self._mean = np.asarray(codec["latent_mean"], np.float32)
-    self._std = np.asarray(codec["latent_std"], np.float32)
+    codec = release.load(config.codec)
+    codec.require("codec")
+    examples.check(config, codec)
+    self._mean = np.asarray(codec.config["latent_mean"], np.float32)
+    self._std = np.asarray(codec.config["latent_std"], np.float32)
     clip = config.clip
     encoder = frames.FrameEncoderConfig(
       **system.tuples(config.frames.to_dict())

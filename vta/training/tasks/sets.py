@@ -47,6 +47,11 @@ class Sets:
     As many as data.validation_batches says; 0 is all that the set fills.
     """
     data = self._config.data
+    if self._validation_batch < 1:
+      raise errors.InputError(
+        "config: data.validation_batch",
+        f"is {self._validation_batch}, it must be 1 or more",
+      )
     shards = records.Shards(data.validation)
     available = len(shards) // self._validation_batch
     if max(data.validation_batches, 1) > available:

@@ -6,11 +6,12 @@ import pathlib
 
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Key
 
 from vta import errors
 from vta.conditioning import tri_ergon
 from vta.data import records
+from vta.interop import release
 from vta.training import state, system
 from vta.training.tasks import examples
 
@@ -27,18 +28,32 @@ class TriErgon:
     self,
     config: ml_collections.ConfigDict,
     made: system.TriErgon,
-    *,
-    mean: Float[np.ndarray, "c"],
-    std: Float[np.ndarray, "c"],
+    codec: release.Release,
   ):
-    """`mean` and `std` are of the codec's latents."""
+    """`codec` is what the records' latents are of."""
     self._config = config
     self._system = made
-    self._mean, self._std = mean, std
+    self._codec = codec
 
   def start(self, params: state.Params) -> state.Params:
-    """Fresh parameters as they are."""
-    return params
+    """Fresh parameters with Stable Audio's denoiser and timing, if asked.
+
+    What public weights have no place for stays fresh: the task's embedding,
+    and what reads aligned loudness.
+    """
+    folder = self._config.denoiser_from
+    if not folder:
+      return params
+    start = release.load(folder)
+    fresh = params["denoiser"]
+    known = {k: v for k, v in fresh.items() if not k.startswith("input_")}
+    mine = params["conditioner"]
+    theirs = start.require("conditioner")
+    start.part("conditioner", {**theirs, "timing": mine["timing"]})
+    return {
+      "conditioner": {**mine, "timing": theirs["timing"]},
+      "denoiser": {**fresh, **start.part("denoiser", known)},
+    }
 
   def draw_keep(self, key: Key[Array, ""], count: int) -> Bool[Array, "b 5"]:
     """Unbalanced multi-modal prompting: see `tri_ergon.draw_keep`."""
@@ -57,9 +72,7 @@ class TriErgon:
         f"the record has no {', '.join(missing)}: encode the waves into "
         "another folder by `python -m data_prep.encode --languagebind DIR`",
       )
-    cut = examples.crop(
-      record, rng, self._system, mean=self._mean, std=self._std
-    )
+    cut = examples.crop(record, rng, self._system, self._codec.config)
     vectors = {
       name: arrays[f"{name}_vector"].astype(np.float32)
       for name in ("audio", "video")
