@@ -107,14 +107,20 @@ class CodecTask:
     )
 
   def release(self, params: state.Params, folder: pathlib.Path) -> None:
-    mean, std = self._latent_statistics(params["codec"])
+    encodes = {"encoder", "levels_in"} & params["codec"].keys()
+    if self._config.init_from and encodes <= set(self._config.frozen):
+      # Latents stay as they are, and so does what they are normalised by.
+      start = release.read_config(pathlib.Path(self._config.init_from))
+      statistics = {k: start[k] for k in ("latent_mean", "latent_std")}
+    else:
+      mean, std = self._latent_statistics(params["codec"])
+      statistics = {"latent_mean": mean.tolist(), "latent_std": std.tolist()}
     release.save(
       folder,
       config={
         "preset": "codec",
         "codec": self._config.codec.to_dict(),
-        "latent_mean": mean.tolist(),
-        "latent_std": std.tolist(),
+        **statistics,
       },
       parts={"codec": params["codec"]},
       card="# A vta codec release without a model card yet\n",
