@@ -8,6 +8,7 @@ import pytest
 
 from data_prep import clips
 from vta.data import records
+from vta.interop import release
 from vta.signals import loudness as loudness_lib
 
 RATE = 44_100
@@ -172,6 +173,32 @@ def test_one_usable_video_is_too_few_and_nothing_is_left(
   assert clips.main([*arguments, "--validation", "1"]) == 2
   assert clips.main([*arguments, "--seconds", "1"]) == 2
   assert sorted(p.name for p in tmp_path.iterdir()) == ["few"]
+
+
+@pytest.mark.parametrize(
+  ("preset", "frames", "size"),
+  [("tri_ergon", 18, 224), ("stable_audio", 3, 64)],
+)
+def test_presets_without_a_rate_of_their_own_have_one(
+  videos, tmp_path, preset, frames, size
+):
+  folder, base = tmp_path / "two", tmp_path / "base"
+  folder.mkdir()
+  for name in ("0.mkv", "1.mkv"):
+    (folder / name).write_bytes((videos / name).read_bytes())
+  release.write(base, config={"preset": preset}, parts={}, card="")
+  given = {"--videos": folder, "--checkpoint": base, "--out": tmp_path / "out"}
+  assert clips.main([str(x) for pair in given.items() for x in pair]) == 0
+  _, by_id = found(tmp_path / "out")
+  for record in by_id.values():
+    assert record.arrays["frames"].shape == (frames, size, size, 3)
+
+
+def test_what_is_not_tuned_on_videos_is_refused(videos, tmp_path, capsys):
+  release.write(tmp_path, config={"preset": "codec"}, parts={}, card="")
+  given = {"--videos": videos, "--checkpoint": tmp_path, "--out": "unused"}
+  assert clips.main([str(x) for pair in given.items() for x in pair]) == 2
+  assert "preset: 'codec' is not tuned on videos" in capsys.readouterr().err
 
 
 def test_few_names_change_sides_when_names_are_added():
