@@ -1,6 +1,6 @@
 """One side of a comparison in a process of its own: its memory is its own.
 
-  python -m benchmarks.sides {theirs,ours} CASE WEIGHTS OUTPUT
+  python -m benchmarks.sides {theirs,ours,whole} CASE WEIGHTS OUTPUT
 
 Loads, then computes once per line on its standard input and answers with the
 seconds that it took, by the clock and of the processor; at the end it writes

@@ -143,8 +143,12 @@ def rotary(model, latents: int):
   )
 
 
-def velocity(model, positions, *, x, time, tokens, vector) -> np.ndarray:
+def velocity(model, positions, **given) -> np.ndarray:
   """A StableAudioDiTModel's, of tensors and with axes in our order."""
+  return _forward(model, positions, **given).transpose(1, 2).numpy()
+
+
+def _forward(model, positions, *, x, time, tokens, vector):
   (made,) = model(
     x.transpose(1, 2),
     time,
@@ -153,7 +157,30 @@ def velocity(model, positions, *, x, time, tokens, vector) -> np.ndarray:
     rotary_embedding=positions,
     return_dict=False,
   )
-  return made.transpose(1, 2).numpy()
+  return made
+
+
+def products(case: Case) -> float:
+  """Floating-point operations of all matrix products and convolutions of the
+  case, counted by torch as diffusers' model does them."""
+  import torch
+  from torch.utils import flop_counter
+
+  model = _meta_model(case)
+  given = {
+    name: torch.empty(value.shape, device="meta")
+    for name, value in case.inputs.items()
+  }
+  with torch.no_grad(), flop_counter.FlopCounterMode(display=False) as counter:
+    match case.part:
+      case "denoiser":
+        positions = [x.to("meta") for x in rotary(model, case.latents)]
+        _forward(model, positions, **given)
+      case "encode":
+        model.encode(given["wave"].transpose(1, 2))
+      case "decode":
+        model.decode(given["latents"].transpose(1, 2))
+  return counter.get_total_flops()
 
 
 def theirs(case: Case, path: pathlib.Path) -> Callable[[], Arrays]:
@@ -197,13 +224,22 @@ def theirs(case: Case, path: pathlib.Path) -> Callable[[], Arrays]:
   return made[case.part]
 
 
-def ours(case: Case, path: pathlib.Path) -> Callable[[], Arrays]:
-  """Loads our model of the same weights; the first call compiles."""
+def ours(
+  case: Case, path: pathlib.Path, *, size: int | None = None
+) -> Callable[[], Arrays]:
+  """Loads our model of the same weights; the first call compiles.
+
+  Args:
+    case: what to compute.
+    path: of the weights.
+    size: latents of a codec's chunk; None is as `generate` has it.
+  """
   import jax
   import jax.numpy as jnp
 
   from vta.conditioning import conditions
   from vta.conditioning import stable_audio as conditioning
+  from vta.inference import chunks
   from vta.interop import trees
   from vta.models import autoencoder, dit
 
@@ -236,8 +272,8 @@ def ours(case: Case, path: pathlib.Path) -> Callable[[], Arrays]:
       model = autoencoder.Autoencoder(autoencoder.AutoencoderConfig())
 
       def apply(params, **given):
-        made = model.apply(
-          {"params": params}, *given.values(), method=case.part
+        made = getattr(chunks, case.part)(
+          model, params, *given.values(), size=size or chunks.SIZE
         )
         if case.part == "decode":
           return {"wave": made}
@@ -255,3 +291,8 @@ def ours(case: Case, path: pathlib.Path) -> Callable[[], Arrays]:
   params = trees.unflatten(flat)
   apply = jax.jit(apply)
   return lambda: jax.tree.map(np.asarray, apply(params, **given))
+
+
+def whole(case: Case, path: pathlib.Path) -> Callable[[], Arrays]:
+  """`ours`, a codec's clip in one piece."""
+  return ours(case, path, size=case.latents)

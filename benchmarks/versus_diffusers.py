@@ -9,8 +9,14 @@ process of its own, which has its peak memory: weights, compilation and
 computation. The two take turns, run by run, so that whatever else the machine
 does falls on both; times are medians after a first run that compiles. Under
 load ratios are rough, and two runs of a table differ; "by processor" is the
-ratio of the processor's seconds, which other programs' share is not in. On a
-busy machine the surest comparison is that on one core:
+ratio of the processor's seconds, which other programs' share is not in.
+
+"At most" is how many times as fast as diffusers a program could be whose every
+product and sum ran at the rate of the best matrix product that this run of the
+benchmark saw, and which did nothing else: a convolution of fewer operations
+(Winograd's) is not counted, and costs precision.
+
+On a busy machine the surest comparison is that on one core:
 
   taskset -c 0 python -m benchmarks.versus_diffusers
 """
@@ -23,6 +29,9 @@ import os
 import pathlib
 import statistics
 import tempfile
+import time
+
+import numpy as np
 
 from benchmarks import comparison, sides, stable_audio
 
@@ -74,6 +83,32 @@ def compare(
   }
 
 
+def products_rate() -> float:
+  """Floating-point operations a second of large matrix products, float32: the
+  best of JAX's and torch's at a few shapes of the codec and denoiser."""
+  import jax
+  import torch
+
+  best = 0.0
+  multiply = jax.jit(lambda a, b: a @ b)
+  rng = np.random.default_rng(0)
+  for m, k, n in ((4096, 3584, 512), (16384, 1792, 256), (2048, 2048, 2048)):
+    a = rng.standard_normal((m, k), np.float32)
+    b = rng.standard_normal((k, n), np.float32)
+    ours = jax.device_put(a), jax.device_put(b)
+    theirs = torch.from_numpy(a), torch.from_numpy(b)
+    for run in (
+      lambda pair=ours: multiply(*pair).block_until_ready(),
+      lambda pair=theirs: torch.matmul(*pair),
+    ):
+      for _ in range(8):
+        start = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - start
+        best = max(best, 2 * m * k * n / seconds)
+  return best
+
+
 def _name(case: stable_audio.Case) -> str:
   if case.part == "denoiser":
     return f"denoiser, {case.depth} blocks, {case.batch} x {case.latents}"
@@ -106,12 +141,14 @@ def main() -> None:
     f"{name} {importlib.metadata.version(name)}"
     for name in ("jax", "torch", "diffusers")
   )
+  load = os.getloadavg()[0]
+  rate = products_rate()
   print(
-    f"{versions}; {len(os.sched_getaffinity(0))} cores, load "
-    f"{os.getloadavg()[0]:.1f} before\n\n"
-    "| part | diffusers | vta | times as fast | by processor | aim "
+    f"{versions}; {len(os.sched_getaffinity(0))} cores, load {load:.1f} "
+    f"before; matrix products at up to {rate / 1e9:.0f} GFLOP/s\n\n"
+    "| part | diffusers | vta | times as fast | by processor | aim | at most "
     "| diffusers' peak | vta's peak | largest error |\n"
-    "|---|---|---|---|---|---|---|---|---|",
+    "|---|---|---|---|---|---|---|---|---|---|",
     flush=True,
   )
   with tempfile.TemporaryDirectory(prefix="vta-versus-") as folder:
@@ -123,10 +160,11 @@ def main() -> None:
     ):
       weights = stable_audio.weights(case, pathlib.Path(folder))
       row = compare(case, weights, args.runs)
+      count = stable_audio.products(case)
       print(
         f"| {_name(case)} | {row['theirs']:.2f} s | {row['ours']:.2f} s "
         f"| {row['theirs'] / row['ours']:.2f} | {row['by_processor']:.2f} "
-        f"| {_AIMS[case.part]:g} "
+        f"| {_AIMS[case.part]:g} | {row['theirs'] * rate / count:.2f} "
         f"| {row['their_peak']:.2f} GiB | {row['our_peak']:.2f} GiB "
         f"| {row['error']:.0e} |",
         flush=True,

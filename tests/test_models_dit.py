@@ -13,8 +13,7 @@ import torch
 from benchmarks import stable_audio as stable_audio_lib
 from vta.conditioning.conditions import Conditions, Control, Stream
 from vta.interop import stable_audio, tables, trees
-from vta.models import dit
-from vta.models.attention import attend
+from vta.models import attention, dit
 
 SMALL = dit.DiTConfig(
   latents=8,
@@ -439,15 +438,36 @@ def test_what_cannot_be_run_is_refused():
     parameters(SMALL, everything(), seed=0)
 
 
+@pytest.mark.parametrize("heads_at_a_time", [12, 5, 1])
 @pytest.mark.parametrize("masked", [False, True])
-def test_attend_equals_torch(masked):
+def test_attend_equals_torch(masked, heads_at_a_time, monkeypatch):
   q, k, v = normal(0, 2, 7, 6, 8), normal(1, 2, 5, 3, 8), normal(2, 2, 5, 3, 8)
   mask = jnp.array([[1, 1, 0, 1, 0], [0, 0, 0, 1, 1]], bool) if masked else None
-  as_torch = [torch.tensor(np.asarray(a)).transpose(1, 2) for a in (q, k, v)]
+  as_torch = [
+    torch.tensor(np.asarray(a)).transpose(1, 2).requires_grad_()
+    for a in (q, k, v)
+  ]
   want = torch.nn.functional.scaled_dot_product_attention(
     *as_torch,
     attn_mask=torch.tensor(np.asarray(mask))[:, None, None] if masked else None,
     enable_gqa=True,
   )
-  got = attend(q, k, v, mask=mask)
-  np.testing.assert_allclose(got, want.transpose(1, 2).numpy(), atol=1e-6)
+  weight = normal(3, 2, 7, 6, 8)
+  want.backward(torch.tensor(np.asarray(weight)).transpose(1, 2))
+
+  # 12 heads in even groups: of 5 at most are 4.
+  monkeypatch.setattr(attention, "_SCORES", heads_at_a_time * 7 * 5 + 34)
+  got, backward = jax.vjp(lambda *x: attention.attend(*x, mask=mask), q, k, v)
+  np.testing.assert_allclose(
+    got, want.detach().transpose(1, 2).numpy(), atol=1e-6
+  )
+  for slope, x in zip(backward(weight), as_torch, strict=True):
+    np.testing.assert_allclose(slope, x.grad.transpose(1, 2).numpy(), atol=3e-6)
+
+
+def test_long_clips_hold_the_scores_of_few_heads():
+  heads, length = 24, 1024
+  x = jax.ShapeDtypeStruct((1, length, heads, 64), jnp.float32)
+  whole = heads * length**2 * 4
+  compiled = jax.jit(attention.attend).lower(x, x, x).compile()
+  assert compiled.memory_analysis().temp_size_in_bytes < 0.6 * whole

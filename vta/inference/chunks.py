@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, PyTree
 from vta.models import autoencoder
 
 # 128 latents of the full size are 6 s, of which context is 1 s.
-_SIZE = 128
+SIZE = 128
 # Waves are padded to a multiple of this many latents: few programs to compile.
 _BUCKET = 32
 _KERNEL = 7  # of a residual unit's wide convolution and of both first ones
@@ -80,7 +80,7 @@ def decode(
   params: PyTree,
   latents: Float[Array, "b l d"],
   *,
-  size: int = _SIZE,
+  size: int = SIZE,
 ) -> Float[Array, "b t c"]:
   """`codec.decode` in chunks: latents to wave, [b, l x hop, channels].
 
@@ -110,7 +110,7 @@ def encode(
   params: PyTree,
   wave: Float[Array, "b t c"],
   *,
-  size: int = _SIZE,
+  size: int = SIZE,
 ) -> autoencoder.Posterior:
   """`codec.encode` in chunks: wave to posterior, [b, t / hop, latents].
 

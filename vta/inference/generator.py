@@ -24,6 +24,7 @@ from vta.inference import (
 )
 from vta.inference import job as job_lib
 from vta.interop import release as release_lib
+from vta.models import dit
 from vta.signals import loudness as loudness_lib
 from vta.signals import timing
 from vta.training import system as system_lib
@@ -87,10 +88,10 @@ class Generator:
     expected["codec"] = jax.eval_shape(
       self.system.init_codec, jax.random.key(0)
     )
-    self._params = {
-      name: jax.device_put(release.part(name, tree))
-      for name, tree in expected.items()
-    }
+    params = {name: release.part(name, tree) for name, tree in expected.items()}
+    if jax.default_backend() == "cpu":
+      params["denoiser"] = dit.separate_blocks(params["denoiser"])
+    self._params = jax.device_put(params)
     self._mean = np.asarray(release.config["latent_mean"], np.float32)
     self._std = np.asarray(release.config["latent_std"], np.float32)
     chosen = release.config["guidance"]

@@ -17,6 +17,9 @@ from jaxtyping import Array, Bool, Float
 from vta.conditioning.conditions import Stream
 from vta.models import layers
 
+# Scores that a processor holds at a time, 16 MiB: what its cache can keep.
+_SCORES = 2**22
+
 
 def attend(
   q: Float[Array, "b t h d"],
@@ -29,20 +32,53 @@ def attend(
 
   Query head i reads key and value head i // (h / hk): torch's
   repeat_interleave. `mask` tells which keys may be attended to, at least one
-  per clip.
+  per clip. On a processor long clips go a few heads at a time, so that scores
+  never leave its cache.
   """
   shared = q.shape[2] // k.shape[2]
   k, v = (jnp.repeat(x, shared, axis=2) for x in (k, v))
   # Heads beside the batch: on CPU twice as fast as jax.nn's own einsums.
   q, k, v = (x.swapaxes(1, 2) for x in (q * q.shape[-1] ** -0.5, k, v))
+  if mask is not None:
+    mask = jnp.broadcast_to(mask[:, None], k.shape[:3])
+  y = jax.lax.platform_dependent(
+    q, k, v, mask, cpu=_few_heads_at_a_time, default=_heads
+  )
+  return y.swapaxes(1, 2)
+
+
+def _heads(q, k, v, mask):
+  """Attention of heads apart, [..., t, d]; `mask` is [..., s]."""
   scores = jnp.einsum(
-    "bhtd,bhsd->bhts", q, k, preferred_element_type=jnp.float32
+    "...td,...sd->...ts", q, k, preferred_element_type=jnp.float32
   )
   if mask is not None:
     lowest = jnp.finfo(scores.dtype).min
-    scores = jnp.where(mask[:, None, None, :], scores, lowest)
-  weights = jax.nn.softmax(scores).astype(v.dtype)
-  return jnp.einsum("bhts,bhsd->bhtd", weights, v).swapaxes(1, 2)
+    scores = jnp.where(mask[..., None, :], scores, lowest)
+  # The sum divides the result, which is smaller than the weights.
+  highest = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
+  weights = jnp.exp(scores - highest)
+  total = jnp.sum(weights, axis=-1, keepdims=True)
+  y = jnp.einsum(
+    "...ts,...sd->...td",
+    weights.astype(v.dtype),
+    v,
+    preferred_element_type=jnp.float32,
+  )
+  return (y / total).astype(v.dtype)
+
+
+def _few_heads_at_a_time(q, k, v, mask):
+  heads = q.shape[0] * q.shape[1]
+  most = max(1, _SCORES // (q.shape[2] * k.shape[2]))
+  if heads <= most:
+    return _heads(q, k, v, mask)
+  size = max(n for n in range(1, most + 1) if heads % n == 0)
+  parts = jax.tree.map(
+    lambda x: x.reshape(heads // size, size, *x.shape[2:]), (q, k, v, mask)
+  )
+  y = jax.lax.map(lambda part: _heads(*part), parts)
+  return y.reshape(q.shape)
 
 
 class Attention(nn.Module):

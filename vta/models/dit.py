@@ -320,9 +320,10 @@ def separate_blocks(params: dict) -> dict:
   """Each block's parameters apart, which `DiT` takes as well.
 
   A loop over stacked parameters copies those of a block before it multiplies
-  by them: on a processor a good part of a step with few latents. Without a loop
+  by them: on a processor an eighth of a step with few latents. Without a loop
   nothing is copied, and compilation takes as many times as long as there are
-  blocks: right for sampling there, wrong for training.
+  blocks: right for sampling there (`vta.inference.generator`), wrong for
+  training.
 
   Args:
     params: the denoiser's, blocks stacked.
