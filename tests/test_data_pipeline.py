@@ -53,6 +53,13 @@ def test_any_number_of_threads_gives_the_same_batches(source):
     np.testing.assert_array_equal(drawn, draws)
 
 
+def test_batches_of_one_are_the_same_clips(source):
+  clips, draws = take(source, 6)
+  again, drawn = take(source, 24, batch_size=1)
+  np.testing.assert_array_equal(again[:, 0], clips.ravel())
+  np.testing.assert_array_equal(drawn[:, 0], draws.ravel())
+
+
 @pytest.mark.parametrize("start", [1, 4, 9])
 def test_resuming_continues_exactly(source, start):
   clips, draws = take(source, 12)

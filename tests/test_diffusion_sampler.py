@@ -149,6 +149,50 @@ def test_dpm_solver_equals_a_float64_loop(steps, order, stochastic):
   np.testing.assert_allclose(run(schedule, keys=keys), want, atol=5e-6)
 
 
+# Every seventh number of what k-diffusion 0.1.1 made of the same noise, times
+# and denoiser in 7 steps, float64; 2m_sde with solver_type="midpoint".
+K_DIFFUSION = {
+  "dpmpp_3m_sde": [
+    -0.5748443,
+    2.2889428,
+    0.3777871,
+    -2.1518242,
+    -3.1140227,
+    -1.1605868,
+  ],
+  "dpmpp_2m_sde": [
+    -0.5099944,
+    1.6575775,
+    -0.7027031,
+    -2.2595262,
+    -1.5442575,
+    -1.2376438,
+  ],
+  "dpmpp_2m": [
+    -0.6654527,
+    -0.3375727,
+    -0.7284331,
+    -0.7709571,
+    -3.3070808,
+    -0.8833391,
+  ],
+}
+
+
+@pytest.mark.parametrize(
+  ("name", "order", "stochastic"),
+  [
+    ("dpmpp_3m_sde", 3, True),
+    ("dpmpp_2m_sde", 2, True),
+    ("dpmpp_2m", 2, False),
+  ],
+)
+def test_dpm_solver_equals_k_diffusion(name, order, stochastic):
+  schedule = sampler.dpm_solver(steps=7, order=order, stochastic=stochastic)
+  got = np.ravel(run(schedule, keys=clip_keys()))[::7][:6]
+  np.testing.assert_allclose(got, K_DIFFUSION[name], atol=5e-6)
+
+
 @pytest.mark.parametrize(
   "schedule",
   [

@@ -3,6 +3,7 @@
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_stable_audio
@@ -17,7 +18,7 @@ from vta.data.yard import stage
 from vta.encoders import t5_text, text
 from vta.inference import generator as generator_lib
 from vta.inference import job as job_lib
-from vta.interop import exchange, release, trees
+from vta.interop import exchange, release, tensors, trees
 from vta.signals import cues
 from vta.training import configs, loop
 from vta.training.tasks import denoiser
@@ -150,3 +151,32 @@ def test_tuned_weights_go_back_to_the_public_layout(base, shards, tmp_path):
   assert back.keys() == after.keys()
   for path, leaf in after.items():
     np.testing.assert_array_equal(back[path], leaf, err_msg=path)
+
+
+def test_what_is_tuned_whole_keeps_its_types_and_its_towers(
+  base, shards, tmp_path
+):
+  held = release.load(base)
+  precise, tuned = tmp_path / "precise", tmp_path / "tuned"
+  release.save(
+    precise,
+    config=held.config,
+    parts=held.parts,
+    card="",
+    dtype=jnp.bfloat16,
+    like={"codec": base},
+  )
+  release.copy_rest(base, precise)
+  (precise / "tower").symlink_to(tmp_path)
+  task = denoiser.DenoiserTask(tuning(precise, shards, "lora.rank=0"))
+  task.release(task.init(jax.random.key(0)), tuned)
+  for part in ("codec", "conditioner", "denoiser"):
+    before, after = (
+      tensors.Reader(f / f"{part}.safetensors") for f in (precise, tuned)
+    )
+    assert after.dtypes == before.dtypes
+    assert (jnp.bfloat16 in after.dtypes.values()) == (part != "codec")
+    for name in before.shapes:
+      np.testing.assert_array_equal(after.read(name), before.read(name))
+  assert (tuned / exchange.TEXT_ENCODER / "model.safetensors").is_file()
+  assert (tuned / "tower").is_symlink()

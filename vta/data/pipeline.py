@@ -44,7 +44,8 @@ def batches(
     .repeat()
     # Before the hosts part: a clip's draws follow its global position.
     .random_map(make_example)[host::hosts]
-    .batch(batch_size // hosts)
+    # Endless: nothing remains. Rounded up, its length would overflow for 1.
+    .batch(batch_size // hosts, drop_remainder=True)
     .to_iter_dataset(
       grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     )

@@ -90,7 +90,9 @@ class Generator:
     )
     params = {name: release.part(name, tree) for name, tree in expected.items()}
     if jax.default_backend() == "cpu":
-      params["denoiser"] = dit.separate_blocks(params["denoiser"])
+      # As NumPy's, of which a block is a view; JAX compiles every slice.
+      stacked = jax.tree.map(np.asarray, params["denoiser"])
+      params["denoiser"] = dit.separate_blocks(stacked)
     self._params = jax.device_put(params)
     self._mean = np.asarray(release.config["latent_mean"], np.float32)
     self._std = np.asarray(release.config["latent_std"], np.float32)

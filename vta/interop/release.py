@@ -15,11 +15,14 @@ import hashlib
 import json
 import os
 import pathlib
+import re
+import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
 from vta import errors, files
@@ -85,21 +88,31 @@ def save(
   config: Mapping[str, Any],
   parts: Mapping[str, PyTree],
   card: str,
-  dtype: jnp.dtype = jnp.float16,
+  dtype: DTypeLike = jnp.float16,
+  like: Mapping[str, pathlib.Path] | None = None,
 ) -> None:
   """Writes a release, matrices in `dtype` and everything else in float32.
 
   Vectors (gains, biases, snake's exponents) are few and sensitive.
+
+  Args:
+    folder: made if missing.
+    config: all of config.json but its format mark.
+    parts: parameters of every part.
+    card: the model card.
+    dtype: of matrices.
+    like: releases that parts come from; their tensors keep their types.
   """
 
-  def leaves(tree):
+  def leaves(name, tree):
+    known = {}
+    if like and name in like:
+      known = tensors.Reader(like[name] / f"{name}.safetensors").dtypes
     for path, leaf in trees.flatten(tree).items():
-      yield (
-        path,
-        np.asarray(leaf, dtype if trees.is_matrix(path, leaf) else np.float32),
-      )
+      own = dtype if trees.is_matrix(path, leaf) else np.float32
+      yield path, np.asarray(leaf, known.get(path, own))
 
-  tables = {name: leaves(tree) for name, tree in parts.items()}
+  tables = {name: leaves(name, tree) for name, tree in parts.items()}
   write(folder, config=config, parts=tables, card=card)
 
 
@@ -131,6 +144,34 @@ def write(
   ):
     with files.atomic_path(folder / name) as temporary:
       temporary.write_text(text)
+
+
+def copy_rest(source: pathlib.Path, out: pathlib.Path) -> None:
+  """Copies what a release holds beside its parts, as a text encoder.
+
+  Args:
+    source: a release folder.
+    out: another; what it has already stays.
+  """
+  names = "|".join(map(re.escape, read_config(source)["parts"]))
+  of_a_part = re.compile(
+    rf"({names})(-\d+-of-\d+)?\.safetensors(\.index\.json)?"
+  )
+  for entry in sorted(source.iterdir()):
+    if not ((out / entry.name).exists() or of_a_part.fullmatch(entry.name)):
+      _copy(entry, out / entry.name)
+
+
+def _copy(entry: pathlib.Path, target: pathlib.Path) -> None:
+  """Copies a file or a folder; a link, as to towers of gigabytes, stays one."""
+  if entry.is_symlink():
+    target.symlink_to(entry.resolve())
+  elif entry.is_dir():
+    target.mkdir()
+    for below in sorted(entry.iterdir()):
+      _copy(below, target / below.name)
+  else:
+    shutil.copyfile(entry, target)
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import json
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 
+import ml_dtypes
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -23,6 +24,11 @@ from vta import errors, files
 
 Tensor = Shaped[np.ndarray, "..."]
 SHARD = 4 << 30  # bytes
+_FLOATS = {
+  "F32": np.dtype(np.float32),
+  "F16": np.dtype(np.float16),
+  "BF16": np.dtype(ml_dtypes.bfloat16),
+}
 
 
 def index_of(path: pathlib.Path) -> pathlib.Path:
@@ -68,6 +74,12 @@ class Reader:
   def dtype(self, name: str) -> str:
     """What its numbers are, as safetensors calls it: NumPy has not all."""
     return self._files[name].get_slice(name).get_dtype()
+
+  @property
+  def dtypes(self) -> dict[str, np.dtype]:
+    """Of every tensor in float32 or one of the halves, by name."""
+    kinds = {name: _FLOATS.get(self.dtype(name)) for name in self.shapes}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
 
   def read(self, name: str, index: int | None = None) -> Tensor:
     """A tensor in its own dtype, or one index of its first axis."""

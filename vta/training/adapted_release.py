@@ -6,8 +6,6 @@ One parameter is held at a time, and every parameter keeps the type it has.
 from __future__ import annotations
 
 import pathlib
-import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -70,7 +68,7 @@ def merge(
     parts={part: changed(part) for part in parts},
     card=_card(source, loaded),
   )
-  _copy_rest(source, out, parts)
+  release.copy_rest(source, out)
   _merge_words(source, [folder for folder, _ in chosen], out)
 
 
@@ -107,31 +105,6 @@ def _card(source: pathlib.Path, loaded) -> str:
     f"{rows}\nNothing below was measured with them: it is the card of the "
     f"base.\n\n{base}"
   )
-
-
-def _copy_rest(
-  source: pathlib.Path, out: pathlib.Path, parts: Sequence[str]
-) -> None:
-  """Copies what is neither a part, nor written already: a text encoder, .."""
-  names = "|".join(map(re.escape, parts))
-  of_a_part = re.compile(
-    rf"({names})(-\d+-of-\d+)?\.safetensors(\.index\.json)?"
-  )
-  for entry in sorted(source.iterdir()):
-    if not ((out / entry.name).exists() or of_a_part.fullmatch(entry.name)):
-      _copy(entry, out / entry.name)
-
-
-def _copy(entry: pathlib.Path, target: pathlib.Path) -> None:
-  """Copies a file or a folder; a link, as to towers of gigabytes, stays one."""
-  if entry.is_symlink():
-    target.symlink_to(entry.resolve())
-  elif entry.is_dir():
-    target.mkdir()
-    for below in sorted(entry.iterdir()):
-      _copy(below, target / below.name)
-  else:
-    shutil.copyfile(entry, target)
 
 
 def _merge_words(

@@ -121,12 +121,21 @@ class DenoiserTask:
     return self._sets.evaluate(rows)
 
   def release(self, params: state.Params, folder: pathlib.Path) -> None:
+    """Numbers keep the types that they started from, the codec's included:
+    rounded, it would be another than the records' latents are of."""
+    like = {"codec": pathlib.Path(self._config.codec)}
+    start = self._config.init_from
+    if start:
+      like |= dict.fromkeys(params["model"], pathlib.Path(start))
     release.save(
       folder,
       config=self._preset,
       parts={"codec": self._codec.parts["codec"], **params["model"]},
       card="# A vta release without a model card yet\n",
+      like=like,
     )
+    if start:
+      release.copy_rest(pathlib.Path(start), folder)
     self.of_preset.finish(folder)
 
   def _loss(
