@@ -15,6 +15,7 @@ import pathlib
 import ml_collections
 
 from vta.interop import release
+from vta.models import dit
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -61,7 +62,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     }
   )
   config.conditioner = ml_collections.ConfigDict(sizes["conditioner"])
-  execution = {"remat": "none", "unroll": 1, "dtype": "float32"}
+  # What a block keeps for its gradient, a wide one has no room for.
+  wide = sizes["denoiser"].get("width", dit.DiTConfig.width) >= 1024
+  execution = {
+    "remat": "full" if wide else "none",
+    "unroll": 1,
+    "dtype": "float32",
+  }
   config.denoiser = ml_collections.ConfigDict(execution | sizes["denoiser"])
   config.guidance = ml_collections.ConfigDict(sizes["guidance"])
   # What the presets' own configs have.

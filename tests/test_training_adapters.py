@@ -230,6 +230,14 @@ def test_sizes_are_the_base_s(tmp_path):
   assert config.init_from == config.codec == str(tmp_path)
   assert config.denoiser.width == 32
   assert config.denoiser.dtype == "float32"
+  assert config.denoiser.remat == "none"
+  # The defaults are of the published size.
+  wide = {**sizes, "denoiser": {}}
+  release.write(
+    tmp_path, config={"preset": "tri_ergon", **wide}, parts={}, card=""
+  )
+  full = configs.load(f"{ROOT}/configs/finetune.py:{tmp_path}")
+  assert full.denoiser.remat == "full"
   assert {n: config[n] for n in ("preset", "window")} == {
     "preset": "tri_ergon",
     "window": 12,
