@@ -145,7 +145,10 @@ def formulas(params, x, time, conditions, config):
   p, x, time = jax.tree.map(to, params), to(x), to(time)
   silu, size = torch.nn.functional.silu, config.width // config.heads
   streams = sorted(conditions.streams.items())
-  decoupled = [(n, s) for n, s in streams if s.mode == "decoupled"]
+  decoupled, own = (
+    [(n, s) for n, s in streams if s.mode == mode]
+    for mode in ("decoupled", "layer")
+  )
 
   def mlp(name, y):
     y = silu(y @ p[f"{name}_0"]["kernel"] + p[f"{name}_0"].get("bias", 0))
@@ -194,7 +197,7 @@ def formulas(params, x, time, conditions, config):
     ).chunk(2, -1)
     return (value * silu(gate)) @ w["net_2"]["kernel"] + w["net_2"]["bias"]
 
-  def block(w, y):
+  def block(w, y, *, copy=False):
     one, two = (0.0, 0.0, None), (0.0, 0.0, None)
     if modulation is not None:
       parts = (modulation + w["to_scale_shift_gate"])[:, None].chunk(6, dim=-1)
@@ -206,8 +209,12 @@ def formulas(params, x, time, conditions, config):
 
     y = y + branch("norm1", lambda h: attention(w["attn1"], h, h, turn), *one)
     h = norm(w["norm2"], y)
-    y = y + attention(w["attn2"], h, tokens, others=decoupled)
-    for name, sequence in conditions.block.items():
+    y = y + attention(w["attn2"], h, tokens, others=() if copy else decoupled)
+    for name, stream in () if copy else own:
+      h = norm(w[f"norm_{name}"], y)
+      out = attention(w[f"attn_{name}"], h, to(stream.tokens))
+      y = y + to(stream.scale)[:, None, None] * out
+    for name, sequence in () if copy else conditions.block.items():
       y = y + in_front(to(sequence)) @ w[f"block_{name}"]["kernel"]
     return y + branch("norm3", lambda h: feed_forward(w["ff"], h), *two)
 
@@ -241,7 +248,7 @@ def formulas(params, x, time, conditions, config):
     h = y + in_front(to(control.hint) @ branch["hint"]["kernel"])
     for i in range(config.control_depth):
       w = jax.tree.map(lambda a, i=i: a[i], branch["blocks"])
-      h = block(w["block"], h)
+      h = block(w["block"], h, copy=True)
       out = h @ w["out"]["kernel"]
       added[i] = added[i] + to(control.scale)[:, None, None] * out
   for i in range(config.depth):
@@ -272,6 +279,7 @@ def everything(*drop):
       "frames": stream(
         3, tokens=4, mode="decoupled", scale=jnp.full(BATCH, 0.7)
       ),
+      "masked": stream(8, tokens=5, mode="layer", scale=jnp.full(BATCH, 0.6)),
     },
     input={"loudness": normal(4, BATCH, LENGTH, 6)},
     block={"objects": normal(5, BATCH, LENGTH, 6)},
@@ -289,7 +297,7 @@ def everything(*drop):
   return full.replace(**fields)
 
 
-ENTRIES = ("frames", "loudness", "objects", "events")
+ENTRIES = ("frames", "masked", "loudness", "objects", "events")
 
 
 @pytest.fixture(scope="module")
@@ -345,18 +353,19 @@ def test_scale_zero_switches_entries_off(trained):
   conditions = everything()
   for entries, name in (
     (conditions.streams, "frames"),
+    (conditions.streams, "masked"),
     (conditions.control, "events"),
   ):
     entries[name] = entries[name].replace(scale=jnp.zeros(BATCH))
   got = applied(WITH_CONTROL)(trained, *inputs(), conditions)
-  without = everything("frames", "events")
+  without = everything("frames", "masked", "events")
   want = applied(WITH_CONTROL)(trained, *inputs(), without)
   assert relative(got, np.asarray(want)) < 1e-5
 
 
 def test_masked_tokens_and_padding_do_not_matter(trained, output):
   conditions = everything()
-  for name in ("text", "frames"):
+  for name in ("text", "frames", "masked"):
     old = conditions.streams[name]
     conditions.streams[name] = old.replace(
       tokens=jnp.concatenate([old.tokens, 9 * normal(8, BATCH, 2, 24)], axis=1),
@@ -423,10 +432,15 @@ def test_separate_blocks_are_the_stacked_ones(trained, output):
 
 def test_controls_start_as_copies(trained):
   params = dit.start_controls(trained["params"])
-  base = params["transformer_blocks"]
-  copy = params["control_events"]["blocks"]["block"]
-  for a, b in zip(jax.tree.leaves(base), jax.tree.leaves(copy), strict=True):
-    np.testing.assert_array_equal(a[:2], b)
+  base = trees.flatten(params["transformer_blocks"])
+  copy = trees.flatten(params["control_events"]["blocks"]["block"])
+  # The copy has no part in what was added to the base.
+  assert {p for p in base if "frames" in p} == {
+    p for p in base.keys() - copy.keys() if "frames" in p
+  }
+  assert "attn1/to_q/kernel" in copy
+  for path, leaf in copy.items():
+    np.testing.assert_array_equal(base[path][:2], leaf, err_msg=path)
   kept = trained["params"]["control_events"]["blocks"]["out"]
   assert params["control_events"]["blocks"]["out"] is kept
 

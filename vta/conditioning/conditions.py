@@ -4,13 +4,15 @@ Encoders, signals and conditioners differ from preset to preset; what reaches
 the denoiser does not. There are five kinds of entry, and each names one place
 in the transformer where it acts (papers.md, sections 6 and 7):
 
-  streams   tokens for cross-attention, joined ("concat") or each with its own
-            keys and values ("decoupled": IP-Adapter, Smooth-Foley, MAM)
+  streams   tokens for cross-attention: joined ("concat"), each with keys and
+            values of its own ("decoupled": IP-Adapter, Smooth-Foley), or in a
+            layer of its own after the others ("layer": Draw an Audio's MAM)
   input     a sequence at latent time, added after the input projection (TLM)
   block     a sequence at latent time, added after every block's
             cross-attention (VTA-SAM's object sequence)
   control   a hint at latent time for a trainable copy of the first blocks
-            (SonicVisionLM's and Smooth-Foley's temporal adapters)
+            (SonicVisionLM's and Smooth-Foley's temporal adapters), which sees
+            the "concat" streams and the vector beside it
   vector    one vector per clip, joined with the timestep embedding
 
 Nulls are already in place: an entry that was dropped or not asked for holds
@@ -27,7 +29,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-Mode = Literal["concat", "decoupled"]
+Mode = Literal["concat", "decoupled", "layer"]
 
 
 @struct.dataclass
@@ -37,9 +39,9 @@ class Stream:
   Attributes:
     tokens: the tokens.
     mask: which of them may be attended to; at least one per clip.
-    scale: weight of this stream's attention output, "decoupled" only.
+    scale: weight of this stream's attention output, not for "concat".
     mode: whether the stream shares keys and values with the other "concat"
-      streams or has its own.
+      streams, has its own, or a whole layer of its own.
   """
 
   tokens: Float[Array, "b n d"]

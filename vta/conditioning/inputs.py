@@ -130,8 +130,9 @@ def assemble(
 
   Returns:
     name -> array without a batch axis; `asked` is bool in the order of
-    `NAMES`; `frame_features` is there only if the geometry has a tower, and
-    `pictures` or `frames` and `mask`, not both.
+    `NAMES`; `frame_times` are seconds from `start`; `frame_features` is there
+    only if the geometry has a tower, and `pictures` or `frames` and `mask`, not
+    both.
 
   Raises:
     ValueError: frames without the tower's features, features without use, or
@@ -171,6 +172,7 @@ def assemble(
     here = slice(first, first + geometry.frames)
     frame_times = frame_times[here]
     given = {k: v if v is None else v[here] for k, v in given.items()}
+  stamps = np.zeros(geometry.frames, np.float32)
   left = np.zeros(geometry.latents, np.int32)
   fraction = np.zeros(geometry.latents, np.float32)
   shown = given["frames"] if pictures is None else given["pictures"]
@@ -183,8 +185,10 @@ def assemble(
       array[:count] = given[name]
       array[count:] = given[name][count - 1]
     # The last frame's copies fill up, so a clip of one frame interpolates too.
-    stamps = np.append(frame_times, frame_times[-1] + 1.0)
-    left, fraction = timing.weights(stamps, times)
+    held = np.append(frame_times, frame_times[-1] + 1.0)
+    left, fraction = timing.weights(held, times)
+    stamps[:count] = frame_times - start
+    stamps[count:] = stamps[count - 1]
     left = np.minimum(left, geometry.frames - 2).astype(np.int32)
 
   tokens = np.zeros((geometry.text_tokens, geometry.text_width), np.float32)
@@ -220,6 +224,7 @@ def assemble(
   }
   return {
     **seen,
+    "frame_times": stamps,
     "frame_left": left,
     "frame_fraction": fraction.astype(np.float32),
     "text_tokens": tokens,

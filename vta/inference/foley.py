@@ -83,11 +83,7 @@ class Reader:
   def inputs(
     self, job: Job, cover: windows.Windows
   ) -> tuple[list[Row], list[Row]]:
-    """Of every window: the inputs, and what differs for the null branch.
-
-    The null of a masked picture is the picture outside the mask: guidance then
-    leads away from what is not to sound (ours).
-    """
+    """Of every window: the inputs, and what differs for the null branch."""
     geometry = self._system.geometry(cover.size)
     track = job.track
     given: dict[str, Any] = {
@@ -102,7 +98,7 @@ class Reader:
     follows = job.frames is not None and track.on_screen is not False
     mask = self._mask(job) if follows and track.masks is not None else None
     seen = self._seen(job, mask) if follows else {}
-    outside = {} if mask is None else self._seen(job, 255 - mask)
+    outside = {} if mask is None else self._away_from(job, mask)
     rows, nulls = [], []
     for first in cover.starts:
       place = {
@@ -116,6 +112,13 @@ class Reader:
         names += ["mask", "frame_features"] if geometry.tower else ["mask"]
       nulls.append({name: null[name] for name in names})
     return rows, nulls
+
+  def _away_from(self, job: Job, mask) -> Mapping[str, Any]:
+    """The null of a masked picture: the picture outside the mask (ours).
+
+    Guidance then leads away from what is not to sound.
+    """
+    return self._seen(job, 255 - mask)
 
   def _mask(self, job: Job):
     size = self._system.frame_size

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from vta import errors
 from vta.inference import (
   chunks,
+  composed,
   foley,
   sampling,
   stable_audio,
@@ -32,6 +33,7 @@ from vta.training import system as system_lib
 STARTER = pathlib.Path(__file__).parent.parent / "starter"
 _READERS = {
   "foley": foley.Reader,
+  "composed": composed.Reader,
   "tri_ergon": tri_ergon.Reader,
   "stable_audio": stable_audio.Reader,
 }

@@ -76,12 +76,13 @@ class Shared:
   tokens: Float[Array, "b n d"] | None
   tokens_mask: Bool[Array, "b n"] | None
   decoupled: dict[str, Stream]
+  layers: dict[str, Stream]
   sequences: dict[str, Float[Array, "b t _"]]
   modulation: Float[Array, "b _"] | None
 
 
 class Block(nn.Module):
-  """Self-attention, cross-attention, aligned sequences, feed-forward."""
+  """Self-attention, cross-attentions, aligned sequences, feed-forward."""
 
   config: DiTConfig
 
@@ -125,6 +126,15 @@ class Block(nn.Module):
         mask=shared.tokens_mask,
         decoupled=shared.decoupled,
       )
+    for name, stream in sorted(shared.layers.items()):
+      cross = Attention(
+        c.heads, c.cross_heads, c.qk_norm, dtype, name=f"attn_{name}"
+      )
+      h = layers.layer_norm(f"norm_{name}", dtype=dtype)(x)
+      added = cross(h, stream.tokens, mask=stream.mask)
+      if stream.scale is not None:
+        added *= stream.scale.astype(dtype)[:, None, None]
+      x += added
     for name, sequence in sorted(shared.sequences.items()):
       entry = layers.dense(c.width, f"block_{name}", dtype=dtype, zero=True)
       x += entry(sequence)
@@ -184,6 +194,9 @@ class ControlBranch(nn.Module):
     c, dtype = self.config, jnp.dtype(self.config.dtype)
     hint = layers.dense(c.width, "hint", dtype=dtype, zero=True)(control.hint)
     x += _pad_front(hint, to=x.shape[1])
+    # As the papers' copies, which get text and time: what is made for the base
+    # alone, another adapter, is none of a copy's business.
+    shared = shared.replace(decoupled={}, layers={}, sequences={})
     blocks = _stack(ControlBlock, c, c.control_depth, "blocks")
     _, residuals = blocks(x, None, shared)
     return residuals * control.scale.astype(dtype)[None, :, None, None]
@@ -194,7 +207,8 @@ class DiT(nn.Module):
 
   Tokens of "concat" streams are joined and projected by the two bias-free
   layers of Stable Audio Open, so zeros stay a null; "decoupled" streams, which
-  need at least one "concat" stream beside them, enter each block as they are.
+  need at least one "concat" stream beside them, and those with a "layer" of
+  their own enter each block as they are.
   """
 
   config: DiTConfig
@@ -272,6 +286,7 @@ class DiT(nn.Module):
       tokens=tokens,
       tokens_mask=tokens_mask,
       decoupled=_select(conditions, "decoupled"),
+      layers=_select(conditions, "layer"),
       sequences={
         name: _pad_front(sequence, to=length)
         for name, sequence in conditions.block.items()
@@ -348,11 +363,25 @@ def start_controls(params: dict) -> dict:
   base, params = params["transformer_blocks"], dict(params)
   for name, branch in params.items():
     if name.startswith("control_"):
-      depth = len(jax.tree.leaves(branch["blocks"])[0])
-      copy = jax.tree.map(lambda x, n=depth: x[:n], base)
+      # A copy has less than the base where the base has been added to.
+      copy = jax.tree.map(
+        lambda mine, theirs: theirs[: len(mine)],
+        branch["blocks"]["block"],
+        _common(branch["blocks"]["block"], base),
+      )
       blocks = {**branch["blocks"], "block": copy}
       params[name] = {**branch, "blocks": blocks}
   return params
+
+
+def _common(mine: dict, theirs: dict) -> dict:
+  """What is in both, as it is in `theirs`."""
+  return {
+    name: _common(value, theirs[name])
+    if isinstance(value, dict)
+    else theirs[name]
+    for name, value in mine.items()
+  }
 
 
 def _check(conditions: Conditions, config: DiTConfig) -> None:

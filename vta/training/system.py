@@ -15,8 +15,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Key
 
+from vta.conditioning import (
+  composed,
+  foley,
+  frames,
+  inputs,
+  stable_audio,
+  tri_ergon,
+)
 from vta.conditioning import conditions as conditions_lib
-from vta.conditioning import foley, frames, inputs, stable_audio, tri_ergon
 from vta.models import autoencoder, dit
 from vta.signals import timing
 from vta.training import lora
@@ -175,6 +182,31 @@ class Foley(System):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Composed(Foley):
+  """The papers' presets, from a table of what enters where."""
+
+  @classmethod
+  def build(cls, config: Mapping[str, Any]) -> Composed:
+    """From the sections "codec", "conditioner", "denoiser" and "clip"."""
+    denoiser = dit.DiTConfig(**tuples(config["denoiser"]))
+    sections = tuples(config["conditioner"])
+    frames_config = frames.FrameEncoderConfig(**sections.pop("frames"))
+    conditioner = composed.ComposedConfig(
+      width=denoiser.condition_width, frames=frames_config, **sections
+    )
+    return cls(
+      codec=codec(config["codec"]),
+      conditioner=composed.Composed(conditioner),
+      denoiser=dit.DiT(denoiser),
+      **config["clip"],
+    )
+
+  def nothing(self, latents: int) -> inputs.Inputs:
+    """Inputs of one clip that ask for nothing."""
+    return composed.weigh(super().nothing(latents), {})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TriErgon(System):
   """Tri-Ergon: text, audio and video as one vector each, and loudness."""
 
@@ -230,7 +262,12 @@ class StableAudio(System):
     )
 
 
-_PRESETS = {"foley": Foley, "tri_ergon": TriErgon, "stable_audio": StableAudio}
+_PRESETS = {
+  "foley": Foley,
+  "composed": Composed,
+  "tri_ergon": TriErgon,
+  "stable_audio": StableAudio,
+}
 
 
 def build(config: Mapping[str, Any]) -> System:

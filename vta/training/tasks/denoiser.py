@@ -19,15 +19,23 @@ from vta.data import pipeline
 from vta.diffusion import path, weighting
 from vta.interop import release
 from vta.training import optimizer, randomness, state, system
-from vta.training.tasks import examples, foley, sets, stable_audio, tri_ergon
+from vta.training.tasks import (
+  composed,
+  examples,
+  foley,
+  sets,
+  stable_audio,
+  tri_ergon,
+)
 
 _PRESETS = {
   "foley": foley.Foley,
+  "composed": composed.Composed,
   "tri_ergon": tri_ergon.TriErgon,
   "stable_audio": stable_audio.StableAudio,
 }
 # Of the configs, what a run may start from.
-_STARTS = ("init_from", "frames_from", "denoiser_from")
+_STARTS = ("init_from", "base_from", "frames_from", "denoiser_from")
 BUCKETS = 8  # of diffusion time, in which the validation loss is reported
 
 
@@ -78,12 +86,13 @@ class DenoiserTask:
     self._first, self._weight = 0, 0.0
     if expected:
       self._first, self._weight = expected.first, expected.weight
+    frozen = (*config.frozen, *composed.base_paths(config.get("base_from")))
     shared = {
       "group": "model",
       "optimizer": optimizer.adamw(
-        config.optimizer, config.steps, frozen=config.frozen
+        config.optimizer, config.steps, frozen=frozen
       ),
-      "frozen": config.frozen,
+      "frozen": frozen,
     }
     self.phases = (
       state.Phase(loss=self._expected_loss, last=self._first, **shared),
@@ -124,7 +133,7 @@ class DenoiserTask:
     """Numbers keep the types that they started from, the codec's included:
     rounded, it would be another than the records' latents are of."""
     like = {"codec": pathlib.Path(self._config.codec)}
-    start = self._config.init_from
+    start = self._config.init_from or self._config.get("base_from")
     if start:
       like |= dict.fromkeys(params["model"], pathlib.Path(start))
     release.save(

@@ -1,0 +1,217 @@
+"""The papers' presets on one denoiser: the table of what enters where.
+
+  python -m vta train --config configs/composed.py:text-yard --workdir runs/text
+  python -m vta train --config configs/composed.py:sonicvision-yard \\
+      --workdir runs/sonicvision --set base_from=runs/text/release
+
+A row trains beside what came before it, which is frozen: `base_from` names
+that release.
+
+  text             text to audio, the base of all but VTA-SAM's
+  draw_an_audio    the base, then frames whole and masked in a layer of their
+                   own; `draw_an_audio-loudness`, beside that, the curve
+  sonicvision      the base, then events by a control branch
+  smooth_foley     the base, then frames decoupled; `smooth_foley-events` is
+                   the other adapter, trained beside the base alone
+  vta_sam          frames and objects, whole: Z@V + O; `vta_sam-v`, `-v_and_o`
+                   (both as tokens) and `-o_plus_v` are its other fusions
+
+Alone they are of Tri-Ergon-S's size (881M and what is added), not yet run.
+`-yard` is 6M parameters on the yard's scenes for two CPU cores, on the
+starter's codec and frame encoder.
+"""
+
+import ml_collections
+
+_TEXT = (("text", "concat"), ("text", "vector"))
+_FUSIONS = {
+  "vta_sam": (("frames", "concat"), ("objects", "block")),
+  "vta_sam-v": (("frames", "concat"),),
+  "vta_sam-v_and_o": (("frames", "concat"), ("objects", "concat")),
+  "vta_sam-o_plus_v": (("objects", "concat"), ("frames", "block")),
+}
+_MASKED = (*_TEXT, ("frames", "layer"))
+_PLACES = {
+  "text": _TEXT,
+  "draw_an_audio": _MASKED,
+  "draw_an_audio-loudness": (*_MASKED, ("loudness", "input")),
+  "sonicvision": (*_TEXT, ("events", "control")),
+  "smooth_foley": (*_TEXT, ("frames", "decoupled")),
+  "smooth_foley-events": (*_TEXT, ("events", "control")),
+  **_FUSIONS,
+}
+# Groups and scales of guidance, and the weight of an adapter when sampling:
+# papers.md 0.2, 1.3, 2.1, 4.1 and 5.2. Loudness and events are in no group.
+_GUIDANCE = {
+  "text": ((("text",),), (3.0,), {}),
+  "draw_an_audio": ((("frames",), ("text",)), (4.5, 3.5), {}),
+  "sonicvision": ((("text",),), (3.0,), {"events": 2.0}),
+  "smooth_foley": ((("text", "frames"),), (7.5,), {"events": 0.2}),
+  "vta_sam": ((("frames", "objects"),), (3.0,), {}),
+}
+# InstructPix2Pix's: text alone, frames alone, both (papers.md 1.3).
+_DROPS = {"draw_an_audio": {"text": 0.05, "frames": 0.05}}
+
+
+def get_config(arg: str) -> ml_collections.ConfigDict:
+  """A row of the table, at full size or with "-yard"."""
+  row, yard = arg.removesuffix("-yard"), arg.endswith("-yard")
+  if row not in _PLACES:
+    raise ValueError(
+      f"composed.py knows {', '.join(map(repr, _PLACES))}, with or without "
+      f"'-yard', not {arg!r}"
+    )
+  paper = row.partition("-")[0]
+  seen = any(feature == "frames" for feature, _ in _PLACES[row])
+  config = ml_collections.ConfigDict()
+  config.task = "denoiser"
+  config.preset = "composed"
+  config.seed = 0
+  config.steps = 100_000
+  config.batch_size = 32
+  config.init_from = ""
+  # A release of the same preset with fewer entries: it is given and frozen.
+  config.base_from = ""
+  config.codec = "runs/codec/release"
+  config.frames_from = ""
+  config.frozen = ()
+  config.evaluate_every = 5_000
+  config.save_every = 5_000
+  config.log_every = 100
+  config.keep = 3
+  config.ema_maximum = 0.9999
+  config.ema_power = 0.75
+  # Min-SNR of Tango's own training (papers.md 0.2).
+  config.weighting = "min_snr"
+  config.snr_gamma = 5.0
+  config.posterior = 1.0
+  config.data = ml_collections.ConfigDict(
+    {
+      "train": ("data/train",),
+      "validation": ("data/validation",),
+      "validation_batch": 16,
+      "validation_batches": 4,
+    }
+  )
+  config.clip = ml_collections.ConfigDict(
+    {
+      "frame_rate": 15.0,
+      "frame_size": 64,
+      "text_width": 384,
+      "text_tokens": 32,
+      "window": 216,
+    }
+  )
+  config.conditioner = ml_collections.ConfigDict(
+    {
+      "vector_width": 768,
+      "frames": {"widths": (64, 128, 256, 512), "features": 768, "taps": 5},
+      "places": _PLACES[row],
+      "masked": paper == "draw_an_audio",
+      "positions": True,
+    }
+  )
+  config.denoiser = ml_collections.ConfigDict(
+    {
+      "latents": 64,
+      "width": 1536,
+      "depth": 20,
+      "heads": 24,
+      "cross_heads": 12,
+      "condition_width": 768,
+      "ff_multiple": 4,
+      # Half of the blocks (EzAudio).
+      "control_depth": 10 if ("events", "control") in _PLACES[row] else 0,
+      "conditioning": "prepend",
+      "remat": "dots",
+      "unroll": 1,
+      "dtype": "bfloat16",
+    }
+  )
+  config.drop = ml_collections.ConfigDict(
+    {
+      "all": 0.1 if paper != "draw_an_audio" else 0.05,
+      "all_but_frames": 0.0,
+      "entries": {
+        "frames": 0.0,
+        "text": 0.0,
+        "reference": 1.0,
+        "loudness": 0.1,
+        "events": 0.0,
+        "objects": 0.0,
+        **_DROPS.get(paper, {}),
+      },
+    }
+  )
+  groups, scales, strengths = _GUIDANCE[paper]
+  present = {feature for feature, _ in _PLACES[row]}
+  config.guidance = ml_collections.ConfigDict(
+    {
+      "groups": tuple(tuple(f for f in g if f in present) for g in groups),
+      "scales": scales,
+      "strengths": strengths,
+      "steps": 100,
+      "solver": "dpm",
+    }
+  )
+  config.optimizer = ml_collections.ConfigDict(
+    {
+      "learning_rate": 3e-5,
+      "b1": 0.9,
+      "b2": 0.999,
+      "weight_decay": 1e-2,
+      "clip_norm": 1.0,
+      "warmup": 0.99,
+      "inverse_gamma": 1e6,
+      "cooldown": 0.0,
+    }
+  )
+
+  if yard:
+    config.steps = 6_000 if row == "text" or row in _FUSIONS else 2_000
+    config.batch_size = 8
+    config.codec = "vta/starter"
+    config.posterior = 0.0
+    # Min-SNR starves the noisy end, where a small model decides most.
+    config.weighting = "clamped"
+    config.evaluate_every = 500
+    config.save_every = 500
+    config.log_every = 20
+    config.ema_maximum = 0.998
+    seen_twice = config.conditioner.masked
+    config.data.train = (
+      "data/yard/latents" if seen_twice else "data/yard/seen",
+    )
+    config.data.validation = (
+      "data/yard/latents-validation"
+      if seen_twice
+      else "data/yard/seen-validation",
+    )
+    config.clip.window = 112  # 5.2 s
+    config.conditioner.vector_width = 128
+    config.conditioner.frames.update(
+      {"widths": (64, 64, 128, 256), "features": 256}
+    )
+    if seen:
+      config.frames_from = "runs/predictor/release"
+      config.frozen = ("conditioner/frame_encoder",)
+    config.denoiser.update(
+      {
+        "latents": 32,
+        "width": 256,
+        "depth": 4,
+        "heads": 4,
+        "cross_heads": 2,
+        "condition_width": 256,
+        "control_depth": min(config.denoiser.control_depth, 2),
+        "conditioning": "adaln",
+        "remat": "none",
+        "unroll": 4,
+        "dtype": "float32",
+      }
+    )
+    config.guidance.steps = 25
+    config.optimizer.update(
+      {"learning_rate": 1e-3, "warmup": 0.99, "cooldown": 0.3}
+    )
+  return config.lock()

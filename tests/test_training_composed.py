@@ -1,0 +1,196 @@
+"""The papers' presets on yard records, at a tiny size: base and modules."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_release
+
+from data_prep import encode
+from vta import errors
+from vta.data import records
+from vta.data.yard import record as yard_record
+from vta.data.yard import stage
+from vta.encoders import text
+from vta.inference import generator as generator_lib
+from vta.inference import job as job_lib
+from vta.interop import release, trees
+from vta.media import read
+from vta.signals import cues, events
+from vta.training import configs, loop
+from vta.training.tasks import denoiser
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+  """Latent records of two short clips."""
+  scenes = (stage.sample_scene(5, i, duration=1.5) for i in range(20))
+  staged = [scene for scene in scenes if scene.sources][:2]
+  folder = tmp_path_factory.mktemp("records")
+  records.write_shards(
+    folder,
+    encode.encode_records(
+      [yard_record.record(scene) for scene in staged],
+      encode_wave=encode.wave_encoder(release.load(tiny_release.folder())),
+      texts=text.TextEncoder.load(),
+      captions=2,
+    ),
+    shard_size=2,
+  )
+  return folder
+
+
+def tiny(row, shards, *more):
+  return configs.load(
+    f"{ROOT}/configs/composed.py:{row}-yard",
+    [
+      f"codec={tiny_release.folder()}",
+      f"data.train=('{shards}',)",
+      f"data.validation=('{shards}',)",
+      "data.validation_batch=1",
+      "data.validation_batches=1",
+      "batch_size=2",
+      "frames_from=",
+      "frozen=()",
+      "clip.window=24",
+      "conditioner.vector_width=8",
+      "conditioner.frames.widths=(4, 4, 4, 4)",
+      "conditioner.frames.features=8",
+      "denoiser.latents=8",
+      "denoiser.width=16",
+      "denoiser.depth=2",
+      "denoiser.heads=1",
+      "denoiser.cross_heads=1",
+      "denoiser.condition_width=8",
+      "steps=2",
+      "evaluate_every=2",
+      "save_every=2",
+      "guidance.steps=2",
+      *more,
+    ],
+  )
+
+
+def train(config, folder) -> pathlib.Path:
+  assert loop.train(denoiser.DenoiserTask(config), config, folder) == 0
+  return folder / "release"
+
+
+@pytest.fixture(scope="module")
+def base(shards, tmp_path_factory):
+  """Text to audio, no number of it still at a zero that it started from."""
+  folder = train(tiny("text", shards), tmp_path_factory.mktemp("text"))
+  held = release.load(folder)
+  parts = jax.tree.map(
+    lambda x: x + 0.1 * jax.random.normal(jax.random.key(x.size), x.shape),
+    dict(held.parts),
+  )
+  parts["codec"] = held.parts["codec"]
+  moved = folder.with_name("moved")
+  release.save(
+    moved, config=held.config, parts=parts, card="", dtype=jnp.float32
+  )
+  release.copy_rest(folder, moved)
+  return moved
+
+
+MODULES = {
+  "draw_an_audio": "frames",
+  "sonicvision": "events",
+  "smooth_foley": "frames",
+}
+
+
+@pytest.mark.parametrize("row", MODULES)
+def test_a_module_trains_beside_a_base_that_stays(row, base, shards, tmp_path):
+  config = tiny(row, shards, f"base_from={base}")
+  task = denoiser.DenoiserTask(config)
+  batch = jax.tree.map(jnp.asarray, next(task.batches(0)))
+  held = release.load(base).parts
+  alone = denoiser.DenoiserTask(tiny("text", shards))
+
+  def velocity(task, params, keep):
+    conditions = task.system.select(
+      params, task.system.encode(params, batch), keep
+    )
+    noisy = jax.random.normal(jax.random.key(3), batch["latent_mean"].shape)
+    return task.system.velocity(
+      params, noisy, jnp.array([0.2, 0.9]), conditions, valid=batch["valid"]
+    )
+
+  start = task.init(jax.random.key(0))["model"]
+  everything = jnp.ones((2, 6), bool)
+  want = jax.jit(lambda: velocity(alone, held, everything))()
+  got = jax.jit(lambda: velocity(task, start, everything))()
+  np.testing.assert_array_equal(got, want)
+
+  trained = release.load(train(config, tmp_path)).parts
+  before = trees.flatten({k: held[k] for k in ("conditioner", "denoiser")})
+  after = trees.flatten({k: trained[k] for k in ("conditioner", "denoiser")})
+  for path, leaf in before.items():
+    np.testing.assert_array_equal(after[path], leaf, err_msg=path)
+  fresh = trees.flatten(start)
+  new = [path for path in after if path not in before]
+  assert any(MODULES[row] in path for path in new)
+  moved = [path for path in new if np.any(after[path] != fresh[path])]
+  assert len(moved) > len(new) / 3
+  with_module = jax.jit(lambda: velocity(task, trained, everything))()
+  assert np.any(with_module != want)
+
+
+@pytest.mark.parametrize(
+  "row",
+  [
+    "vta_sam",
+    "vta_sam-v_and_o",
+    "vta_sam-o_plus_v",
+    "draw_an_audio-loudness",
+    "smooth_foley-events",
+  ],
+)
+def test_every_row_trains_and_generates(row, shards, tmp_path):
+  made = generator_lib.Generator(train(tiny(row, shards), tmp_path))
+  times = made.reader.frame_times(1.2)
+  size = made.system.frame_size
+  frames = read.Frames(
+    times=times,
+    images=np.zeros((len(times), size, size, 3), np.uint8),
+    report=read.FrameReport(
+      duration=1.2, fps=15.0, decoded=len(times), duplicated=0, missing=0
+    ),
+  )
+  features = made.system.conditioner.config.features
+  track = cues.Track(
+    text="a bell" if "text" in features else None,
+    events=events.Events(intervals=np.array([[0.2, 0.5]]))
+    if "events" in features
+    else None,
+  )
+  job = job_lib.Job(duration=1.2, frames=frames, track=track, seed=0)
+  (wave,) = made.generate([job], made.settings)
+  assert wave.shape == (round(1.2 * 44_100), 2)
+  assert np.isfinite(wave).all()
+
+
+def test_what_has_no_place_is_refused(base):
+  made = generator_lib.Generator(base)
+  for field, value in (
+    ("events", events.Events(intervals=np.array([[0.2, 0.5]]))),
+    ("reference", pathlib.Path("bell.wav")),
+  ):
+    job = job_lib.Job(
+      duration=1.0, frames=None, track=cues.Track(**{field: value}), seed=0
+    )
+    with pytest.raises(errors.InputError, match=f"{field}: .* text alone"):
+      made.generate([job], made.settings)
+
+
+def test_a_base_of_another_size_is_named(base, shards):
+  config = tiny("sonicvision", shards, f"base_from={base}", "denoiser.depth=3")
+  task = denoiser.DenoiserTask(config)
+  with pytest.raises(errors.InputError, match=r"has shape .* the model's is"):
+    task.init(jax.random.key(0))
