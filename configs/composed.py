@@ -149,7 +149,9 @@ def get_config(arg: str) -> ml_collections.ConfigDict:
     {
       "groups": tuple(tuple(f for f in g if f in present) for g in groups),
       "scales": scales,
-      "strengths": strengths,
+      "strengths": {f: s for f, s in strengths.items() if f in present},
+      # Each group on top of those before it, or on its own (papers.md 1.3).
+      "independent": False,
       "steps": 100,
       "solver": "dpm",
     }

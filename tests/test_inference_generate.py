@@ -98,6 +98,29 @@ def test_a_drawn_curve_is_obeyed_even_by_random_weights(generator, frames):
   assert np.abs(loudness.momentary(free).lufs - wanted).mean() > 3.0
 
 
+def test_groups_are_guided_by_in_order_or_each_alone(
+  generator, frames, monkeypatch
+):
+  groups = (("frames",), ("text", "reference", "objects"))
+  monkeypatch.setattr(generator, "groups", groups)
+
+  def apart(*scales):
+    one, two = (
+      generate(
+        generator,
+        job(frames, everything()),
+        guidance=scales,
+        independent=independent,
+      )[0]
+      for independent in (False, True)
+    )
+    return np.abs(one - two).max() / np.abs(one).max()
+
+  # e_0 + s_1 (e_1 - e_0) in both; then the second group on top, or alone.
+  assert apart(2.0, 0.0) < 1e-5
+  assert apart(2.0, 3.0) > 1e-3
+
+
 def test_seeds_and_solvers_differ(generator, frames):
   waves = [
     *generate(generator, job(frames, seed=1), job(frames, seed=2)),

@@ -9,7 +9,7 @@ import pytest
 import tiny_release
 
 from data_prep import encode
-from vta import errors
+from vta import cli, errors
 from vta.data import records
 from vta.data.yard import record as yard_record
 from vta.data.yard import stage
@@ -105,32 +105,56 @@ MODULES = {
 }
 
 
-@pytest.mark.parametrize("row", MODULES)
-def test_a_module_trains_beside_a_base_that_stays(row, base, shards, tmp_path):
-  config = tiny(row, shards, f"base_from={base}")
-  task = denoiser.DenoiserTask(config)
-  batch = jax.tree.map(jnp.asarray, next(task.batches(0)))
-  held = release.load(base).parts
-  alone = denoiser.DenoiserTask(tiny("text", shards))
-
-  def velocity(task, params, keep):
-    conditions = task.system.select(
-      params, task.system.encode(params, batch), keep
+@pytest.fixture(scope="module")
+def trained(base, shards, tmp_path_factory):
+  """Every row's run, beside the base."""
+  return {
+    row: train(
+      tiny(row, shards, f"base_from={base}"), tmp_path_factory.mktemp(row)
     )
+    for row in MODULES
+  }
+
+
+class Asked:
+  """Velocities of releases and of fresh parameters, of one batch."""
+
+  def __init__(self, row, shards, *more):
+    self._task = denoiser.DenoiserTask(tiny(row, shards, *more))
+    self._batch = jax.tree.map(jnp.asarray, next(self._task.batches(0)))
+
+  def fresh(self):
+    return self._task.init(jax.random.key(0))["model"]
+
+  def velocity(self, params):
+    system, batch = self._task.system, self._batch
     noisy = jax.random.normal(jax.random.key(3), batch["latent_mean"].shape)
-    return task.system.velocity(
-      params, noisy, jnp.array([0.2, 0.9]), conditions, valid=batch["valid"]
-    )
 
-  start = task.init(jax.random.key(0))["model"]
-  everything = jnp.ones((2, 6), bool)
-  want = jax.jit(lambda: velocity(alone, held, everything))()
-  got = jax.jit(lambda: velocity(task, start, everything))()
-  np.testing.assert_array_equal(got, want)
+    @jax.jit
+    def apply():
+      features = system.encode(params, batch)
+      conditions = system.select(params, features, jnp.ones((2, 6), bool))
+      time = jnp.array([0.2, 0.9])
+      return system.velocity(
+        params, noisy, time, conditions, valid=batch["valid"]
+      )
 
-  trained = release.load(train(config, tmp_path)).parts
-  before = trees.flatten({k: held[k] for k in ("conditioner", "denoiser")})
-  after = trees.flatten({k: trained[k] for k in ("conditioner", "denoiser")})
+    return np.asarray(apply())
+
+
+def table(folder):
+  parts = release.load(folder).parts
+  return trees.flatten({k: parts[k] for k in ("conditioner", "denoiser")})
+
+
+@pytest.mark.parametrize("row", MODULES)
+def test_a_module_trains_beside_a_base_that_stays(row, base, trained, shards):
+  asked = Asked(row, shards, f"base_from={base}")
+  want = Asked("text", shards).velocity(release.load(base).parts)
+  start = asked.fresh()
+  np.testing.assert_array_equal(asked.velocity(start), want)
+
+  before, after = table(base), table(trained[row])
   for path, leaf in before.items():
     np.testing.assert_array_equal(after[path], leaf, err_msg=path)
   fresh = trees.flatten(start)
@@ -138,31 +162,86 @@ def test_a_module_trains_beside_a_base_that_stays(row, base, shards, tmp_path):
   assert any(MODULES[row] in path for path in new)
   moved = [path for path in new if np.any(after[path] != fresh[path])]
   assert len(moved) > len(new) / 3
-  with_module = jax.jit(lambda: velocity(task, trained, everything))()
-  assert np.any(with_module != want)
+  assert np.any(asked.velocity(release.load(trained[row]).parts) != want)
+
+
+@pytest.mark.parametrize("row", MODULES)
+def test_a_module_alone_makes_the_release_again(row, base, trained, tmp_path):
+  alone, out = trained[row].with_name("module"), tmp_path / "again"
+  arguments = ["merge", str(base), "--module", str(alone), "--out", str(out)]
+  assert cli.main(arguments) == 0
+  again, want = table(out), table(trained[row])
+  assert again.keys() == want.keys()
+  for path, leaf in want.items():
+    np.testing.assert_array_equal(again[path], leaf, err_msg=path)
+  made, whole = (release.load(f).config for f in (out, trained[row]))
+  assert sorted(made["conditioner"].pop("places")) == sorted(
+    whole["conditioner"].pop("places")
+  )
+  assert made == whole
+
+
+def test_modules_stack_each_at_its_strength(base, trained, tmp_path):
+  frames, events_ = (
+    trained[row].with_name("module") for row in ("smooth_foley", "sonicvision")
+  )
+
+  def generated(*arguments):
+    out = tmp_path / str(len(list(tmp_path.iterdir())))
+    assert cli.main(["merge", str(base), *arguments, "--out", str(out)]) == 0
+    made = generator_lib.Generator(out)
+    times = made.reader.frame_times(1.2)
+    track = cues.Track(
+      text="a bell", events=events.Events(intervals=np.array([[0.2, 0.5]]))
+    )
+    job = job_lib.Job(
+      duration=1.2, frames=grey(made, times), track=track, seed=0
+    )
+    (wave,) = made.generate([job], made.settings)
+    return wave
+
+  both = ["--module", str(frames), "--module", str(events_)]
+  wave = generated(*both)
+  assert np.isfinite(wave).all()
+
+  def apart(*arguments):
+    return np.max(np.abs(generated(*arguments) - wave)) / np.max(np.abs(wave))
+
+  assert apart(*both[2:], *both[:2]) < 1e-5
+  # Two steps from zero they say little; at a hundred times their strength not.
+  assert apart("--module", f"{frames}:100", *both[2:]) > 1e-3
+  assert apart(*both[:2], "--module", f"{events_}:100") > 1e-3
+
+
+def test_modules_that_do_not_fit_are_refused(base, trained, tmp_path, capsys):
+  module = trained["sonicvision"].with_name("module")
+  out = ["--out", str(tmp_path / "out")]
+  for arguments, message in (
+    ([str(trained["smooth_foley"]), "--module", str(module)], "another base"),
+    ([str(base), *["--module", str(module)] * 2], "two modules for one place"),
+    ([str(base), "--module", str(base)], "no module, but a release"),
+    ([str(tiny_release.folder()), "--module", str(module)], "'composed' alone"),
+  ):
+    assert cli.main(["merge", *arguments, *out]) == 2
+    assert message in capsys.readouterr().err
+  assert not (tmp_path / "out").exists()
+
+
+def grey(made, times) -> read.Frames:
+  size = made.system.frame_size
+  report = read.FrameReport(
+    duration=1.2, fps=15.0, decoded=len(times), duplicated=0, missing=0
+  )
+  images = np.full((len(times), size, size, 3), 90, np.uint8)
+  return read.Frames(times=times, images=images, report=report)
 
 
 @pytest.mark.parametrize(
-  "row",
-  [
-    "vta_sam",
-    "vta_sam-v_and_o",
-    "vta_sam-o_plus_v",
-    "draw_an_audio-loudness",
-    "smooth_foley-events",
-  ],
+  "row", ["vta_sam-o_plus_v", "draw_an_audio-loudness", "smooth_foley-events"]
 )
 def test_every_row_trains_and_generates(row, shards, tmp_path):
   made = generator_lib.Generator(train(tiny(row, shards), tmp_path))
-  times = made.reader.frame_times(1.2)
-  size = made.system.frame_size
-  frames = read.Frames(
-    times=times,
-    images=np.zeros((len(times), size, size, 3), np.uint8),
-    report=read.FrameReport(
-      duration=1.2, fps=15.0, decoded=len(times), duplicated=0, missing=0
-    ),
-  )
+  frames = grey(made, made.reader.frame_times(1.2))
   features = made.system.conditioner.config.features
   track = cues.Track(
     text="a bell" if "text" in features else None,

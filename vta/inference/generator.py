@@ -47,11 +47,14 @@ class Settings:
     steps: denoiser calls.
     solver: "dpm", "dpm-sde" or "ddim".
     guidance: strength of each of the preset's groups.
+    independent: whether each group is guided by on its own, not on top of the
+      groups before it.
   """
 
   steps: int
   solver: str
   guidance: tuple[float, ...]
+  independent: bool = False
 
 
 class Generator:
@@ -104,6 +107,7 @@ class Generator:
       steps=chosen["steps"],
       solver=chosen["solver"],
       guidance=tuple(chosen["scales"]),
+      independent=chosen.get("independent", False),
     )
 
   def generate(
@@ -159,6 +163,7 @@ class Generator:
       groups=groups,
       solver=settings.solver,
       steps=settings.steps,
+      independent=settings.independent,
     )
     return list(np.asarray(waves))
 

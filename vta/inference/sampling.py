@@ -28,6 +28,7 @@ from vta.training import system as system_lib
     "groups",
     "solver",
     "steps",
+    "independent",
   ),
 )
 def generate(
@@ -46,6 +47,7 @@ def generate(
   groups: tuple[tuple[str, ...], ...],
   solver: str,
   steps: int,
+  independent: bool = False,
 ) -> Float[Array, "b t 2"]:
   """Generates a batch of clips of one length.
 
@@ -69,6 +71,8 @@ def generate(
       group is in every branch: it is followed and not exaggerated.
     solver: "dpm" (DPM-Solver++ 2M), "dpm-sde" (3M SDE) or "ddim".
     steps: denoiser calls.
+    independent: whether a group is guided by on its own, not on top of those
+      before it.
 
   Returns:
     waves of so many samples.
@@ -84,11 +88,13 @@ def generate(
   kept = [name for name in system.names if name not in guided]
   branches = [system.select(params, null, negative["asked"] | asked(kept))]
   for group in groups:
-    kept += group
-    branches.append(system.select(params, features, asked(kept)))
+    branches.append(system.select(params, features, asked((*kept, *group))))
+    if not independent:
+      kept += group
   conditions = conditions_lib.concatenate(branches)
   count = len(branches)
   valid = jnp.tile(inputs["valid"], (count, 1))
+  guide = guidance.guide_independent if independent else guidance.guide
 
   def denoise(noisy, times):
     parts = windows.split(noisy)
@@ -101,7 +107,7 @@ def generate(
     )
     velocity = velocity.reshape(count, *parts.shape)
     per_window = jnp.repeat(scales, len(windows.starts), axis=1)
-    return windows.join(guidance.guide(velocity, per_window))
+    return windows.join(guide(velocity, per_window))
 
   codec = system.codec.config
   drawn = asked(("loudness",))[:: len(windows.starts)].any(axis=1)

@@ -38,6 +38,11 @@ def base_paths(folder: str) -> tuple[str, ...]:
 class Composed(foley.Foley):
   """How the denoiser's task trains the preset."""
 
+  def _check_pictures(self) -> None:
+    """Of use to what looks at frames; what does not may train on them too."""
+    if "frames" in self._system.conditioner.config.features:
+      super()._check_pictures()
+
   def start(self, params: state.Params) -> state.Params:
     """Fresh parameters with the frame encoder and the base of the config.
 

@@ -18,7 +18,7 @@ from vta.conditioning import conditions as conditions_lib
 from vta.data import pipeline
 from vta.diffusion import path, weighting
 from vta.interop import release
-from vta.training import optimizer, randomness, state, system
+from vta.training import modules, optimizer, randomness, state, system
 from vta.training.tasks import (
   composed,
   examples,
@@ -146,6 +146,9 @@ class DenoiserTask:
     if start:
       release.copy_rest(pathlib.Path(start), folder)
     self.of_preset.finish(folder)
+    if base := self._config.get("base_from"):
+      alone = folder.with_name(modules.FOLDER)
+      modules.save(alone, whole=folder, base=base)
 
   def _loss(
     self, params: state.Params, batch: Any, key: Key[Array, ""]
