@@ -86,7 +86,7 @@ class DenoiserTask:
     self._first, self._weight = 0, 0.0
     if expected:
       self._first, self._weight = expected.first, expected.weight
-    frozen = (*config.frozen, *composed.base_paths(config.get("base_from")))
+    frozen = (*config.frozen, *composed.base_paths(config.get("base_from", "")))
     shared = {
       "group": "model",
       "optimizer": optimizer.adamw(
