@@ -277,7 +277,10 @@ def other_shape(release):
     (lambda r: (r / "vocabulary.safetensors").unlink(), "vocabulary"),
     (other_shape, "denoiser.safetensors"),
     (anothers_config, "config.json: describes no model"),
-    (other_preset, "preset: only 'foley', 'tri_ergon', 'stable_audio'"),
+    (
+      other_preset,
+      "preset: only 'foley', 'composed', 'tri_ergon', 'stable_audio'",
+    ),
   ],
 )
 def test_checkpoints(tmp_path, clip, capfd, change, said):
