@@ -14,13 +14,16 @@ FLOORS = (
   {"signals", "conditioning"},
   {"models", "diffusion", "media", "data", "metrics"},
   {"encoders", "training", "interop"},
+  {"annotators"},
   {"inference", "evaluation"},
   {"commands", "cli", "__main__"},
 )
 FLOOR_OF = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 
-# Rooms that know no config, dataset, mesh or file, and what they may import.
+# Rooms that know no config, dataset, mesh or file, and what they may import;
+# and annotators, which are no part of the core.
 PURE = {
+  "annotators": {"annotators", "signals", "media", "encoders", "errors"},
   "signals": {"signals", "errors", "files"},  # cue sheets are written there
   "conditioning": {"conditioning", "signals"},
   "models": {"models", "conditioning", "signals"},
@@ -39,6 +42,25 @@ def imports(path: pathlib.Path) -> set[str]:
     elif isinstance(node, ast.ImportFrom):
       assert node.level == 0, f"{path}: relative import"
       # `from vta import errors` imports vta.errors.
+      found |= {f"{node.module}.{alias.name}" for alias in node.names}
+  return found
+
+
+@functools.cache
+def imports_at_once(path: pathlib.Path) -> set[str]:
+  """Every module that a file imports outside of functions."""
+  tree = ast.parse(path.read_text())
+  inner = {
+    node
+    for function in ast.walk(tree)
+    if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+    for node in ast.walk(function)
+  }
+  found = set()
+  for node in set(ast.walk(tree)) - inner:
+    if isinstance(node, ast.Import):
+      found |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
       found |= {f"{node.module}.{alias.name}" for alias in node.names}
   return found
 
@@ -94,3 +116,24 @@ def test_nothing_in_vta_imports_the_outer_folders():
   for path in sources():
     roots = {name.split(".")[0] for name in imports(path)}
     assert not roots & outer, path
+
+
+def test_annotators_are_imported_when_they_are_wanted():
+  users = set()
+  for path in sources():
+    if room_of(path) != "annotators" and "annotators" in rooms_of(path):
+      users.add(room_of(path))
+      assert not any(
+        name.startswith("vta.annotators") for name in imports_at_once(path)
+      ), path
+  assert users == {"inference"}
+
+
+def test_annotators_import_torch_when_a_model_is_loaded():
+  packages = {"torch", "transformers", "HanTa"}
+  found = set()
+  for path in (ROOT / "vta" / "annotators").glob("*.py"):
+    roots = {name.split(".")[0] for name in imports_at_once(path)}
+    assert not roots & packages, path
+    found |= {name.split(".")[0] for name in imports(path)} & packages
+  assert found == packages

@@ -37,6 +37,7 @@ def full_track(folder):
     gain_db=-3.1,
     pan=1 / 7,
     seed=2**32 - 1,
+    sources={"text": "user", "loudness": "drawn – by hand", "pan": "犬"},
   )
 
 
@@ -173,6 +174,7 @@ def base():
         "loudness": copy.deepcopy(LUFS),
         "masks": copy.deepcopy([BOX, POLYGON, RASTER]),
         "objects": copy.deepcopy(OBJECTS),
+        "sources": {"events": "a", "pan": "b"},
       }
     ],
   }
@@ -264,6 +266,12 @@ FAULTS = [
   ((*T, "objects", "probability", 0, 1), -0.1, "between 0 and 1", None),
   ((*T, "objects", "probability", 0, 1), True, "not true", None),
   ((*T, "objects", "times", 0), 10.01, "between 0 and 10 s", None),
+  ((*T, "sources"), ["a"], "must be an object, not a list", None),
+  ((*T, "sources", "evnts"), "a", "unknown field 'evnts'", "tracks[0].sources"),
+  ((*T, "sources", "sources"), "a", "unknown field", "tracks[0].sources"),
+  ((*T, "sources", "events"), "", "is empty", None),
+  ((*T, "sources", "events"), None, "must be text, not null", None),
+  ((*T, "sources", "pan"), 1, "must be text, not a number", None),
 ]
 
 
@@ -421,6 +429,8 @@ def test_edits_apply_to_every_signal(tmp_path):
     assert getattr(part.tracks[0], name) == signal.crop(0.2, 5.2)
     assert getattr(slow.tracks[0], name) == signal.stretch(2)
     assert getattr(later, name) == signal.shift(1, duration=7.5)
+  for edited in (part.tracks[0], slow.tracks[0], later):
+    assert edited.sources == track.sources
   assert part.tracks[1] == slow.tracks[1] == cues.Track()
   # Whatever the edit, the result is a cue sheet that can be saved.
   rng = np.random.default_rng(1)
@@ -441,6 +451,7 @@ def test_rounded_is_for_reading(tmp_path):
   got = cues.rounded(sheet)
   assert got.tracks[0].reference == sheet.tracks[0].reference
   assert got.tracks[0].text == sheet.tracks[0].text
+  assert got.tracks[0].sources == sheet.tracks[0].sources
   np.testing.assert_array_equal(
     got.tracks[0].loudness.times, [0.1, 0.333, 7.25]
   )

@@ -21,6 +21,7 @@ from vta import errors
 # vta.commands, imported only when it is called: help must not wait for JAX.
 COMMANDS = {
   "generate": "score a silent video: text, cue sheet, reference",
+  "predict": "write a cue sheet of what a silent video should sound like",
   "demo": "score two synthetic clips, to see the whole path",
   "evaluate": "score a checkpoint on a suite of controls",
   "measure": "show the signals of an audio or video file, write its cue sheet",

@@ -78,7 +78,12 @@ def _task(location: str, config):
     from vta.training.tasks import lufs
 
     return lufs.LufsTask(config)
+  if config.task == "event_detector":
+    from vta.training.tasks import event_detector
+
+    return event_detector.EventDetectorTask(config)
   raise errors.InputError(
     location,
-    f"task {config.task!r} is not codec, denoiser, predictor or lufs_predictor",
+    f"task {config.task!r} is not codec, denoiser, predictor, lufs_predictor "
+    "or event_detector",
   )

@@ -2,8 +2,8 @@
 
 A checkpoint of torch is a pickle, and a pickle may name any function and have
 it called, and may set the state of whatever it has made. Here it may name what
-a dictionary of tensors needs, every other name is refused before it is looked
-up, and nothing's state is set.
+a dictionary of tensors needs, no other name is ever looked up, and nothing's
+state is set.
 
 Two layouts, torch/serialization.py. `_save` (since 1.6): an uncompressed zip of
 one folder with data.pkl, the object, and data/<key>, each storage's numbers.
@@ -40,7 +40,7 @@ _STORAGES = {
 
 
 def read_tensors(
-  path: str | os.PathLike, *, without: tuple[str, ...] = ()
+  path: str | os.PathLike, *, without: tuple[str, ...] = (), inside: str = ""
 ) -> dict[str, np.ndarray]:
   """The floating-point tensors of a state dict, as float32.
 
@@ -50,6 +50,8 @@ def read_tensors(
   Args:
     path: the file.
     without: what begins with one of these is left out as well.
+    inside: name of the state dict where the file holds more than it, such as
+      the optimizer's state; whatever names the rest asks for, nothing answers.
 
   Raises:
     InputError: when the file cannot be read, has another layout, or asks for
@@ -59,7 +61,12 @@ def read_tensors(
     with open(path, "rb") as stream:
       size = os.path.getsize(path)
       zipped = stream.peek(2).startswith(b"PK")
-      tensors = (_read_zip if zipped else _read)(stream, size=size)
+      held = (_read_zip if zipped else _read)(
+        stream, size=size, lenient=bool(inside)
+      )
+    if inside and isinstance(held, dict):
+      held = held.get(inside, held)
+    tensors = _dictionary(held)
     return {
       name: tensor.astype(np.float32, copy=False)
       for name, tensor in tensors.items()
@@ -71,7 +78,7 @@ def read_tensors(
     ) from None
 
 
-def _read_zip(stream: io.BufferedReader, *, size: int) -> dict[str, np.ndarray]:
+def _read_zip(stream: io.BufferedReader, *, size: int, lenient: bool) -> object:
   with zipfile.ZipFile(stream) as archive:
     entries = archive.infolist()
     sizes = {entry.filename: entry.file_size for entry in entries}
@@ -84,8 +91,8 @@ def _read_zip(stream: io.BufferedReader, *, size: int) -> dict[str, np.ndarray]:
     order = f"{folder}byteorder"
     if order in sizes and archive.read(order) != b"little":
       raise ValueError("its numbers have another byte order")
-    reader = _Unpickler(io.BytesIO(archive.read(pickled)), size)
-    tensors = reader.load()
+    reader = _Unpickler(io.BytesIO(archive.read(pickled)), size, lenient)
+    held = reader.load()
     for key, storage in reader.storages.items():
       name = f"{folder}data/{key}"
       if sizes.get(name) != storage.nbytes:
@@ -93,15 +100,15 @@ def _read_zip(stream: io.BufferedReader, *, size: int) -> dict[str, np.ndarray]:
       with archive.open(name) as numbers:
         if numbers.readinto(storage.view(np.uint8)) != storage.nbytes:
           raise ValueError(f"storage {key} is cut short")
-  return _dictionary(tensors)
+  return held
 
 
-def _read(stream: io.BufferedReader, *, size: int) -> dict[str, np.ndarray]:
+def _read(stream: io.BufferedReader, *, size: int, lenient: bool) -> object:
   head = [_Unpickler(stream, size).load() for _ in range(3)]
   if head[:2] != [_MAGIC, _PROTOCOL] or not head[2]["little_endian"]:
     raise ValueError("another layout than torch's first one")
-  reader = _Unpickler(stream, size)
-  tensors = reader.load()
+  reader = _Unpickler(stream, size, lenient)
+  held = reader.load()
   keys = _Unpickler(stream, size).load()
   if sorted(keys) != sorted(reader.storages):
     raise ValueError("its storages are not those that its tensors use")
@@ -110,7 +117,7 @@ def _read(stream: io.BufferedReader, *, size: int) -> dict[str, np.ndarray]:
     count = int.from_bytes(stream.read(8), "little")
     if count != len(storage) or stream.readinto(storage) != storage.nbytes:
       raise ValueError(f"storage {key} is cut short")
-  return _dictionary(tensors)
+  return held
 
 
 def _dictionary(tensors: object) -> dict[str, np.ndarray]:
@@ -120,6 +127,13 @@ def _dictionary(tensors: object) -> dict[str, np.ndarray]:
     if not isinstance(name, str) or not isinstance(tensor, np.ndarray):
       raise ValueError("it holds more than tensors")
   return tensors
+
+
+class _Nothing:
+  """Stands where a name was asked for that is not looked up."""
+
+  def __new__(cls, *_):
+    return super().__new__(cls)
 
 
 class _Unpickler(pickle._Unpickler):
@@ -134,8 +148,12 @@ class _Unpickler(pickle._Unpickler):
       file, so tensors are views of arrays that are filled in the end.
   """
 
-  def __init__(self, stream: io.BufferedIOBase, size: int):
+  def __init__(
+    self, stream: io.BufferedIOBase, size: int, lenient: bool = False
+  ):
+    """`lenient`: other names stand for `_Nothing`, in place of an error."""
     super().__init__(stream)
+    self._lenient = lenient
     self._size = self._left = size
     self.storages: dict[str, np.ndarray] = {}
 
@@ -147,12 +165,14 @@ class _Unpickler(pickle._Unpickler):
         return self._tensor
       case "torch", name if name in _STORAGES:
         return _STORAGES[name]
+    if self._lenient:
+      return _Nothing
     raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
   def load_build(self) -> None:
     """Drops the metadata of a state dict, all that has a state there."""
     self.stack.pop()
-    if type(self.stack[-1]) is not collections.OrderedDict:
+    if type(self.stack[-1]) not in (collections.OrderedDict, _Nothing):
       raise pickle.UnpicklingError("it sets the state of an object")
 
   dispatch: ClassVar = {

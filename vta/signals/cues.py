@@ -19,7 +19,8 @@
           "on_screen": true,
           "gain_db": -3.0,
           "pan": 0.2,
-          "seed": 7
+          "seed": 7,
+          "sources": {"text": "user", "events": "predictor of vta/starter"}
         }
       ]
     }
@@ -28,6 +29,10 @@ A field that is left out, or null, is not asked for and is left to the model.
 That is never the same as an empty one: no events means silence, no regions
 means nothing of the picture. Predictors write cue sheets, people edit them,
 `generate` reads them and saves the one that a result was made from.
+
+"sources" says of each field of the track where it came from, for people to
+read; nothing is generated from it. It may speak of a field that the track does
+not have (any more): who deletes a field need not look for its source.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from vta import files
@@ -68,6 +74,7 @@ class Track:
     gain_db: applied when tracks are mixed.
     pan: applied when tracks are mixed, -1 (left) to 1 (right).
     seed: of the noise that it is generated from.
+    sources: where the other fields came from, by name.
   """
 
   text: str | None = None
@@ -81,6 +88,7 @@ class Track:
   gain_db: float | None = None
   pan: float | None = None
   seed: int | None = None
+  sources: Mapping[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -272,6 +280,13 @@ def _track(
       given[name] = document.flag(field, here)
     elif name == "seed":
       given[name] = document.integer(field, here, low=0, high=MAX_SEED)
+    elif name == "sources":
+      others = [other for other in known if other != name]
+      said = document.record(field, here, optional=others)
+      given[name] = {
+        key: document.text(source, f"{here}.{key}")
+        for key, source in said.items()
+      }
     else:
       bound = 1.0 if name == "pan" else MAX_GAIN_DB
       given[name] = document.number(field, here, low=-bound, high=bound)
@@ -293,5 +308,7 @@ def _track_to_json(track: Track, folder: pathlib.Path | None) -> dict[str, Any]:
       if folder is not None and value.is_relative_to(folder):
         value = value.relative_to(folder)
       value = value.as_posix()
+    elif field.name == "sources":
+      value = dict(value)
     fields[field.name] = value
   return fields

@@ -74,6 +74,27 @@ class Events:
     left = left[left[:, 0] < left[:, 1]]
     return Events(intervals=left[np.argsort(left[:, 0])])
 
+  def tidied(
+    self, *, gap: float | int = 0.2, shortest: float | int = 0.1
+  ) -> Events:
+    """Without short gaps, then without what is short still.
+
+    For what a detector found frame by frame; the defaults are papers.md's
+    (5.3, ours).
+
+    Args:
+      gap: silences shorter than this sound, s.
+      shortest: events shorter than this do not, s.
+    """
+    if not len(self.intervals):
+      return self
+    starts, ends = self.intervals.T
+    apart = starts[1:] - ends[:-1] > gap - _SAME
+    starts = starts[np.append(True, apart)]
+    ends = ends[np.append(apart, True)]
+    long = ends - starts > shortest - _SAME
+    return Events(intervals=np.stack([starts, ends], axis=1)[long])
+
 
 def merged(intervals: Float[np.ndarray, "k 2"], *, gap: float = 0.0) -> Events:
   """Events from intervals in any order, overlapping or not.

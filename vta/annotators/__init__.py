@@ -1,0 +1,1 @@
+"""Public pretrained models that look at clips, off-line, and make signals."""
