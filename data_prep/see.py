@@ -16,73 +16,39 @@ from __future__ import annotations
 import argparse
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import jax
 import numpy as np
 import tqdm
 
 from data_prep import shards
 from vta import errors
-from vta.conditioning import frames as frames_lib
 from vta.data import records
-from vta.interop import release as release_lib
-from vta.training import system
+from vta.inference import pictures
 
-Look = Callable[[records.Record], np.ndarray]
-
-# Clips are padded to a multiple of this many frames: few programs to compile.
-_BUCKET = 32
 _HIDDEN = frozenset(("frames", "mask", "frame_features"))
 
 
 def seen_records(
-  source: records.Shards, look: Look, *, digest: str
+  source: records.Shards, eyes: pictures.Pictures
 ) -> Iterator[records.Record]:
-  """The records of `source` with pictures in the place of frames and mask."""
+  """The records of `source` with pictures in the place of frames and mask.
+
+  Raises:
+    InputError: the encoder wants features of a tower that a record lacks.
+  """
   for record in source:
     kept = {k: v for k, v in record.arrays.items() if k not in _HIDDEN}
-    yield records.Record(
-      arrays={**kept, "pictures": look(record)},
-      meta={**record.meta, "pictures_by": digest},
-    )
-
-
-def looker(release: release_lib.Release) -> Look:
-  """What a predictor's frame encoder makes of a record: float16 [f, v]."""
-  config = frames_lib.FrameEncoderConfig(
-    **system.tuples(release.config["frames"])
-  )
-  params = release.parts["frame_encoder"]
-  encoder = frames_lib.FrameEncoder(config)
-
-  @jax.jit
-  def encode(frames, mask, tower):
-    return encoder.apply({"params": params}, frames, mask, tower)
-
-  def look(record):
-    frames, mask = record.arrays["frames"], record.mask
-    if mask is None:
-      mask = np.full(frames.shape[:3], 255, np.uint8)
-    tower = record.arrays.get("frame_features") if config.tower else None
-    if config.tower and tower is None:
+    tower = record.arrays.get("frame_features") if eyes.tower else None
+    if eyes.tower and tower is None:
       raise errors.InputError(
         str(record.meta["id"]), "no frame_features; the predictor wants them"
       )
-
-    def batch(array):
-      # Copies of the last frame, as `inputs.assemble` pads a clip.
-      pad = ((0, -len(frames) % _BUCKET), *[(0, 0)] * (array.ndim - 1))
-      return np.pad(array, pad, mode="edge")[None]
-
-    seen = encode(
-      batch(frames),
-      batch(mask),
-      None if tower is None else batch(tower.astype(np.float32)),
+    seen = eyes.encode(record.arrays["frames"], record.mask, tower)
+    yield records.Record(
+      arrays={**kept, "pictures": seen.astype(np.float16)},
+      meta={**record.meta, "pictures_by": eyes.digest},
     )
-    return np.asarray(seen)[0, : len(frames)].astype(np.float16)
-
-  return look
 
 
 def main() -> int:
@@ -94,22 +60,15 @@ def main() -> int:
   parser.add_argument("--predictor", type=pathlib.Path, required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
   args = parser.parse_args()
-  release = release_lib.load(args.predictor)
-  if release.config.get("preset") != "predictor":
-    raise errors.InputError(
-      args.predictor / "config.json",
-      f"preset is {release.config.get('preset')!r}, not 'predictor'",
-    )
-  digest = release_lib.digest(release.parts["frame_encoder"])
-  look = looker(release)
+  eyes = pictures.Pictures(args.predictor)
   missing = shards.missing(
     args.records,
     args.out,
     fields=lambda known: (known - _HIDDEN) | {"pictures"},
-    pictures_by=digest,
+    pictures_by=eyes.digest,
   )
   for number, shard in tqdm.tqdm(missing, unit="shard"):
-    seen = seen_records(records.Shards([shard]), look, digest=digest)
+    seen = seen_records(records.Shards([shard]), eyes)
     records.write_shards(args.out, seen, shard_size=sys.maxsize, first=number)
   return 0
 

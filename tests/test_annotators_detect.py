@@ -1,5 +1,6 @@
 """Detectors against transformers' own processing, at random weights."""
 
+import itertools
 import json
 import sys
 
@@ -80,28 +81,29 @@ def test_grounding_dino_scores_every_label_by_its_own_tokens(dino):
 class Trained:
   """A model that, as a trained one, scores no full stop and no mark."""
 
-  def __init__(self, model):
-    self.model, self.config = model, model.config
+  def __init__(self, model, shift):
+    self.model, self.config, self.shift = model, model.config, shift
 
   def __call__(self, input_ids, **inputs):
     made = self.model(input_ids=input_ids, **inputs)
-    made.logits[..., : input_ids.shape[1]] -= 1.0
+    made.logits[..., : input_ids.shape[1]] -= self.shift
     made.logits[..., : input_ids.shape[1]][:, :, input_ids[0] < 6] = -9.0
     return made
 
 
 def test_one_label_s_boxes_are_transformers_own(dino, monkeypatch):
   _, model, processor, detector = dino
-  trained = Trained(model)
-  monkeypatch.setattr(detector, "_model", trained)
-  found = []
-  for label in ("car", "fire truck", "man"):
+  found, near = [], 0
+  for label, shift in itertools.product(("car", "fire truck"), (0.5, 1.0, 2.0)):
+    trained = Trained(model, shift)
+    monkeypatch.setattr(detector, "_model", trained)
     got = detector.detect(FRAMES, [label])
     for f, frame in enumerate(FRAMES.images):
       made, ids = raw(trained, processor, f"{label} .", frame)
       (theirs,) = processor.post_process_grounded_object_detection(
         made, ids, threshold=0.35, text_threshold=0.25, target_sizes=[(1, 1)]
       )
+      near += 0.25 < torch.sigmoid(made.logits).max() < 0.35
       found.append(len(theirs["scores"]) > 0)
       if not found[-1]:
         assert got.probability[f, 0] == 0
@@ -114,7 +116,12 @@ def test_one_label_s_boxes_are_transformers_own(dino, monkeypatch):
       np.testing.assert_allclose(
         got.boxes[f, 0], theirs["boxes"][best].clamp(0, 1), atol=1e-5
       )
-  assert 5 < sum(found) < 16  # of 21
+  assert 10 < sum(found) < 32  # of 42
+  assert near > 0  # a label's own threshold passed, the box's not
+
+
+def test_the_caption_is_grounding_dino_s(dino):
+  assert dino[-1]._caption(LABELS)[0] == CAPTION
 
 
 def test_batches_are_of_no_account(dino):

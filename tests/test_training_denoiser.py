@@ -15,7 +15,7 @@ from vta.data import records
 from vta.data.yard import record as yard_record
 from vta.data.yard import stage
 from vta.encoders import picture, text
-from vta.inference import generator
+from vta.inference import generator, pictures
 from vta.inference import job as job_lib
 from vta.interop import release
 from vta.signals import cues
@@ -148,18 +148,18 @@ def seen_config(config, shards, tmp_path):
   encoder = config.conditioner.frames.to_dict()
   release.save(
     tmp_path / "predictor",
-    config={"preset": "predictor", "frames": encoder},
+    config={
+      "preset": "predictor",
+      "frames": encoder,
+      "clip": {"frame_rate": 15.0, "frame_size": 64},
+    },
     parts={"frame_encoder": start["conditioner"]["frame_encoder"]},
     card="",
   )
-  predictor = release.load(tmp_path / "predictor")
+  eyes = pictures.Pictures(tmp_path / "predictor")
   records.write_shards(
     tmp_path / "seen",
-    see.seen_records(
-      records.Shards([shards]),
-      see.looker(predictor),
-      digest=release.digest(predictor.parts["frame_encoder"]),
-    ),
+    see.seen_records(records.Shards([shards]), eyes),
     shard_size=3,
   )
   with config.unlocked():

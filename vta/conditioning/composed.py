@@ -58,6 +58,8 @@ class ComposedConfig:
     masked: whether frames are seen twice, whole and under the mask, by one
       encoder (Draw an Audio); otherwise under the mask alone.
     positions: whether the tokens of frames tell when they are.
+    clip_wise: whether the tokens of frames are one, their mean: FoleyCrafter's
+      form, which Smooth-Foley compares with.
   """
 
   width: int
@@ -66,6 +68,7 @@ class ComposedConfig:
   frames: frames_lib.FrameEncoderConfig
   masked: bool = False
   positions: bool = True
+  clip_wise: bool = False
 
   def __post_init__(self):
     for feature, place in self.places:
@@ -165,7 +168,9 @@ class Composed(nn.Module):
         made["frames_aligned"] = frames_lib.at_latents(
           tokens, inputs["frame_left"], inputs["frame_fraction"]
         )
-      if c.positions:
+      if c.clip_wise:
+        tokens = jnp.mean(tokens, axis=1, keepdims=True)
+      elif c.positions:
         tokens = tokens + _positions(inputs["frame_times"], c.width)
       made["frames"] = tokens
     return made

@@ -34,7 +34,7 @@ STARTER = pathlib.Path(__file__).parent.parent / "starter"
 _READERS = {
   "foley": foley.Reader,
   "composed": composed.Reader,
-  "tri_ergon": tri_ergon.Reader,
+  "tri_ergon": tri_ergon.reader,
   "stable_audio": stable_audio.Reader,
 }
 

@@ -6,12 +6,14 @@ folder languagebind, which holds two public folders, or links to them:
   languagebind/video   LanguageBind_Video_V1.5_FT, which has the text tower too
   languagebind/audio   LanguageBind_Audio_FT
 
-Only those that a job needs are read.
+Only those that a job needs are read. A release of the yard's form, which was
+trained without LanguageBind, holds a predictor in the folder frames instead.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import os
 import pathlib
 from collections.abc import Callable
@@ -20,15 +22,17 @@ import numpy as np
 from jaxtyping import Float
 
 from vta import errors
-from vta.conditioning import tri_ergon
+from vta.conditioning import small_vectors, tri_ergon
 from vta.encoders import languagebind
+from vta.encoders import text as text_lib
 from vta.encoders import vocabulary as vocabulary_lib
-from vta.inference import windows
+from vta.inference import pictures, windows
 from vta.inference.job import Job, Row
 from vta.interop import release as release_lib
 from vta.media import read
 from vta.signals import timing
 from vta.training import system as system_lib
+from vta.training.tasks import tri_ergon as task
 
 FOLDER = "languagebind"
 # The frames that the public video tower looks at.
@@ -103,9 +107,7 @@ class Reader:
     given = {
       "text": self._prompt(track.text),
       "audio": self._reference(track.reference),
-      "video": self._video.encode(job.frames.images[None]).embedding[0]
-      if follows
-      else None,
+      "video": self._look(job.frames) if follows else None,
       "loudness": track.loudness,
     }
     negative = self._prompt(track.negative_text)
@@ -120,6 +122,9 @@ class Reader:
       null = tri_ergon.assemble(geometry, **place, text=negative)
       nulls.append({name: null[name] for name in ("text", "asked")})
     return rows, nulls
+
+  def _look(self, frames: read.Frames) -> Float[np.ndarray, "d"]:
+    return self._video.encode(frames.images[None]).embedding[0]
 
   def _prompt(self, prompt: str | None) -> Float[np.ndarray, "d"] | None:
     if not prompt:
@@ -136,3 +141,63 @@ class Reader:
       return tower.encode(wave, rate=timing.SAMPLE_RATE).embedding[0]
     except ValueError as error:  # It is too short.
       raise errors.InputError(path, str(error)) from None
+
+
+class SmallReader(Reader):
+  """Reads text by MiniLM, and what it sees and hears without LanguageBind."""
+
+  def __init__(
+    self,
+    system: system_lib.TriErgon,
+    release: release_lib.Release,
+    encode_wave: Callable,
+  ):
+    """`encode_wave` is the release's codec, for references."""
+    super().__init__(system, release, encode_wave)
+    self._eyes = pictures.Pictures(release.folder / task.FRAMES)
+    self._encode_wave = encode_wave
+    self._width = system.conditioner.config.width
+
+  @functools.cached_property
+  def _text(self) -> text_lib.TextEncoder:
+    return text_lib.TextEncoder.load()
+
+  def frame_times(self, duration: float) -> Float[np.ndarray, "f"]:
+    """As the predictor was trained to see."""
+    rate = self._eyes.frame_rate
+    return np.arange(math.ceil(duration * rate)) / rate
+
+  def read_frames(
+    self, path: str | os.PathLike, duration: float
+  ) -> read.Frames:
+    """The clip's frames as the predictor sees them."""
+    size, times = self._eyes.frame_size, self.frame_times(duration)
+    return read.read_frames(path, times=times, height=size, width=size)
+
+  def _look(self, frames: read.Frames) -> Float[np.ndarray, "d"]:
+    seen = self._eyes.encode(frames.images)
+    return small_vectors.video(seen, width=self._width)
+
+  def _prompt(self, prompt: str | None) -> Float[np.ndarray, "d"] | None:
+    if not prompt:
+      return None
+    made = self._text.encode([prompt])
+    return small_vectors.text(made.tokens[0], made.mask[0], width=self._width)
+
+  def _reference(
+    self, path: pathlib.Path | None
+  ) -> Float[np.ndarray, "d"] | None:
+    if path is None:
+      return None
+    latents = self._encode_wave(read.read_audio(path))
+    return small_vectors.audio(latents, width=self._width)
+
+
+def reader(
+  system: system_lib.TriErgon,
+  release: release_lib.Release,
+  encode_wave: Callable,
+) -> Reader:
+  """The one that reads as the release was trained."""
+  small = (release.folder / task.FRAMES).is_dir()
+  return (SmallReader if small else Reader)(system, release, encode_wave)

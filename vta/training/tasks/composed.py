@@ -6,6 +6,7 @@ base's: those parameters train, and the base's are given.
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from vta import errors
 from vta.conditioning import composed
-from vta.data import records
+from vta.data import mask_schedule, records
 from vta.interop import release, trees
 from vta.models import dit
 from vta.training import state
@@ -65,6 +66,8 @@ class Composed(foley.Foley):
     self, record: records.Record, rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
     """A random crop of a latent record: inputs and target."""
+    if "masks" in self._config and record.mask is not None:
+      record = _drawn(record, rng, self._config.masks)
     example = super().example(record, rng)
     if self._config.conditioner.masked and "pictures" in example:
       raise errors.InputError(
@@ -73,6 +76,15 @@ class Composed(foley.Foley):
         "where frames are seen whole and masked",
       )
     return dict(composed.weigh(example, {}))
+
+
+def _drawn(record, rng, chances: Mapping[str, float]) -> records.Record:
+  """The record under a mask as it is drawn for this visit."""
+  arrays = {k: v for k, v in record.arrays.items() if k != "mask"}
+  drawn = mask_schedule.draw(record.mask, rng, **chances)
+  if drawn is not None:
+    arrays["mask"] = np.packbits(drawn > 0, axis=-1)
+  return dataclasses.replace(record, arrays=arrays)
 
 
 def _on(

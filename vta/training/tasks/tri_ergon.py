@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 
 import ml_collections
 import numpy as np
 from jaxtyping import Array, Bool, Key
 
 from vta import errors
-from vta.conditioning import tri_ergon
+from vta.conditioning import small_vectors, tri_ergon
 from vta.data import records
 from vta.interop import release
 from vta.training import state, system
 from vta.training.tasks import examples
 
 _FIELDS = ("text_vectors", "audio_vector", "video_vector")
+FRAMES = "frames"  # of a release: the predictor in the video tower's place
 
 
 class TriErgon:
@@ -34,6 +36,10 @@ class TriErgon:
     self._config = config
     self._system = made
     self._codec = codec
+    self._eyes = None
+    if config.frames_from:
+      eyes = release.load(config.frames_from)
+      self._eyes = release.digest(eyes.require("frame_encoder"))
 
   def start(self, params: state.Params) -> state.Params:
     """Fresh parameters with Stable Audio's denoiser and timing, if asked.
@@ -64,22 +70,11 @@ class TriErgon:
     self, record: records.Record, rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
     """A random crop of a latent record: inputs and target."""
-    arrays = record.arrays
-    missing = [name for name in _FIELDS if name not in arrays]
-    if missing:
-      raise errors.InputError(
-        str(record.meta["id"]),
-        f"the record has no {', '.join(missing)}: encode the waves into "
-        "another folder by `python -m data_prep.encode --languagebind DIR`",
-      )
     cut = examples.crop(record, rng, self._system, self._codec.config)
-    vectors = {
-      name: arrays[f"{name}_vector"].astype(np.float32)
-      for name in ("audio", "video")
-    }
-    if len(arrays["text_vectors"]):
-      caption = int(rng.integers(len(arrays["text_vectors"])))
-      vectors["text"] = arrays["text_vectors"][caption].astype(np.float32)
+    if self._config.frames_from:
+      vectors = self._small_vectors(record, cut.whole, rng)
+    else:
+      vectors = _vectors(record, rng)
     example = tri_ergon.assemble(
       self._system.geometry(self._system.window),
       start=cut.start,
@@ -89,5 +84,55 @@ class TriErgon:
     )
     return {**example, "latent_mean": cut.mean, "latent_std": cut.std}
 
+  def _small_vectors(self, record, latents, rng):
+    """Those that stand in LanguageBind's place; see `small_vectors`."""
+    arrays = record.arrays
+    if record.meta.get("pictures_by") != self._eyes:
+      raise errors.InputError(
+        str(record.meta["id"]),
+        f"holds no pictures by {self._config.frames_from}: run `python -m "
+        "data_prep.see`",
+      )
+    width = self._system.conditioner.config.width
+    vectors = {
+      "audio": small_vectors.audio(latents, width=width),
+      "video": small_vectors.video(arrays["pictures"], width=width),
+    }
+    if count := len(arrays["text_tokens"]):
+      caption = int(rng.integers(count))
+      vectors["text"] = small_vectors.text(
+        arrays["text_tokens"][caption],
+        arrays["text_mask"][caption],
+        width=width,
+      )
+    return vectors
+
   def finish(self, folder: pathlib.Path) -> None:
-    """A release holds nothing besides its parts."""
+    """The frame encoder that stands in the video tower's place, if one does.
+
+    LanguageBind's towers are put there by who has them.
+    """
+    if self._config.frames_from:
+      shutil.copytree(
+        self._config.frames_from, folder / FRAMES, dirs_exist_ok=True
+      )
+
+
+def _vectors(record, rng):
+  """LanguageBind's, as the record has them."""
+  arrays = record.arrays
+  missing = [name for name in _FIELDS if name not in arrays]
+  if missing:
+    raise errors.InputError(
+      str(record.meta["id"]),
+      f"the record has no {', '.join(missing)}: encode the waves into "
+      "another folder by `python -m data_prep.encode --languagebind DIR`",
+    )
+  vectors = {
+    name: arrays[f"{name}_vector"].astype(np.float32)
+    for name in ("audio", "video")
+  }
+  if len(arrays["text_vectors"]):
+    caption = int(rng.integers(len(arrays["text_vectors"])))
+    vectors["text"] = arrays["text_vectors"][caption].astype(np.float32)
+  return vectors
