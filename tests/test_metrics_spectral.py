@@ -131,3 +131,18 @@ def test_overlapping_sources_fall_in_order():
     ours = spectral.source_energies(stems, mix.astype(np.float32))
     ratios.append(ours.ratio_db(2, 0))
   assert np.all(np.diff(ratios) < -1)
+
+
+def test_band_levels_of_a_sine_of_half_scale_left():
+  """-6 dB in its band; a second of silence after it is at the floor."""
+  seconds = np.arange(44_100 * 2) / 44_100
+  wave = np.zeros((len(seconds), 2))
+  wave[:44_100, 0] = 0.5 * np.sin(2 * np.pi * 1000.0 * seconds[:44_100])
+  levels = spectral.band_levels(wave, seconds=0.4)
+  assert levels.shape == (5, 40)
+  total = 10 * np.log10((10 ** (levels[0] / 10)).sum())
+  assert total == pytest.approx(-6.02, abs=0.05)
+  np.testing.assert_allclose(levels[-1], -80.0)
+  whole = spectral.band_levels(wave)
+  assert whole.shape == (1, 40)
+  assert whole.max() == pytest.approx(levels.max() - 3.0, abs=0.3)

@@ -17,6 +17,14 @@ def real(low: float, high: float | None = None) -> Callable[[str], float]:
   return _bounded(float, "a number", low, high)
 
 
+def weight(text: str) -> tuple[str, float]:
+  """NAME=WEIGHT, of 0 to 10."""
+  name, given, value = text.partition("=")
+  if not name or not given:
+    raise argparse.ArgumentTypeError(f"{text!r} is not NAME=WEIGHT")
+  return name, real(0.0, 10.0)(value)
+
+
 def _bounded(kind, words, low, high):
   bounds = f"{low} or more" if high is None else f"{low} to {high}"
   limit = math.inf if high is None else high

@@ -81,6 +81,15 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     help="how strictly conditions are followed, one per guidance group (of the "
     "starter: all but the text, then the text; 2.5 10)",
   )
+  parser.add_argument(
+    "--strength",
+    type=arguments.weight,
+    action="append",
+    default=[],
+    metavar="ADAPTER=WEIGHT",
+    help="of a paper's adapter, 0 is off: frames=0.5 or events=2; may be given "
+    "for each",
+  )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -188,8 +197,19 @@ def load(args: argparse.Namespace):
       f"this checkpoint has {len(settings.guidance)} guidance group(s) "
       f"({groups}), {len(args.guidance)} scale(s) were given",
     )
+  strengths = dict(args.strength)
+  weighed = generator.weighed
+  for name in strengths:
+    if name not in weighed:
+      raise errors.InputError(
+        f"--strength {name}",
+        f"this checkpoint has adapters for {', '.join(weighed)}"
+        if weighed
+        else "this checkpoint has no adapters",
+      )
   return generator, dataclasses.replace(
     settings,
+    strengths={**settings.strengths, **strengths},
     steps=args.steps or settings.steps,
     solver=args.solver or settings.solver,
     guidance=tuple(args.guidance or settings.guidance),

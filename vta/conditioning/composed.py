@@ -82,6 +82,13 @@ class ComposedConfig:
     """Every feature that there is."""
     return tuple(sorted({feature for feature, _ in self.places}))
 
+  @property
+  def weighed(self) -> tuple[str, ...]:
+    """The features that a strength has an effect on."""
+    scaled = ("decoupled", "layer", "control")
+    found = {f for f, p in self.places if f in STRENGTHS and p in scaled}
+    return tuple(sorted(found))
+
   def at(self, place: str) -> tuple[str, ...]:
     """The features at a place."""
     return tuple(sorted(f for f, p in self.places if p == place))

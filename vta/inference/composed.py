@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from vta import errors
-from vta.conditioning import composed
 from vta.inference import foley, windows
 from vta.inference.job import Job, Row
 from vta.interop import release as release_lib
@@ -35,7 +34,6 @@ class Reader(foley.Reader):
     """`encode_wave` is of no use here: there is no place for references."""
     super().__init__(system, release, encode_wave)
     self._features = system.conditioner.config.features
-    self._strengths = release.config["guidance"].get("strengths", {})
 
   def inputs(
     self, job: Job, cover: windows.Windows
@@ -53,8 +51,7 @@ class Reader(foley.Reader):
           f"tracks: {field}",
           f"this checkpoint takes {', '.join(self._features)} alone",
         )
-    rows, nulls = super().inputs(job, cover)
-    return [composed.weigh(row, self._strengths) for row in rows], nulls
+    return super().inputs(job, cover)
 
   def _away_from(self, job: Job, mask) -> Mapping[str, Any]:
     """Nothing: the papers' null of a picture is no picture."""

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from vta import errors
+from vta.conditioning import composed as composed_lib
 from vta.inference import (
   chunks,
   composed,
@@ -49,12 +50,17 @@ class Settings:
     guidance: strength of each of the preset's groups.
     independent: whether each group is guided by on its own, not on top of the
       groups before it.
+    strengths: of the preset `composed`, what adapters weigh; 1 where not named.
+    obey: whether the sampler itself keeps to a drawn loudness curve, besides
+      the denoiser that is told of it (`vta.inference.drawn`).
   """
 
   steps: int
   solver: str
   guidance: tuple[float, ...]
   independent: bool = False
+  strengths: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  obey: bool = True
 
 
 class Generator:
@@ -108,6 +114,7 @@ class Generator:
       solver=chosen["solver"],
       guidance=tuple(chosen["scales"]),
       independent=chosen.get("independent", False),
+      strengths=chosen.get("strengths", {}),
     )
 
   def generate(
@@ -145,6 +152,8 @@ class Generator:
       {name: null.get(name, row[name]) for name in differs}
       for row, null in zip(rows, nulls, strict=True)
     ]
+    if isinstance(self.system, system_lib.Composed):
+      rows = [composed_lib.weigh(row, settings.strengths) for row in rows]
     inputs = sampling.stack(rows)
     groups, guidance = self._wanted(inputs["asked"], settings.guidance)
     scales = np.tile(np.array(guidance, np.float32)[:, None], (1, len(jobs)))
@@ -164,6 +173,7 @@ class Generator:
       solver=settings.solver,
       steps=settings.steps,
       independent=settings.independent,
+      obey=settings.obey,
     )
     return list(np.asarray(waves))
 
@@ -186,6 +196,13 @@ class Generator:
     ]
     groups, scales = zip(*kept, strict=True)
     return groups, scales
+
+  @property
+  def weighed(self) -> tuple[str, ...]:
+    """The adapters whose strength may be chosen."""
+    if isinstance(self.system, system_lib.Composed):
+      return self.system.conditioner.config.weighed
+    return ()
 
   def encode(self, wave: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "l c"]:
     """A wave's latents, normalised as the denoiser sees them."""

@@ -29,6 +29,7 @@ from vta.training import system as system_lib
     "solver",
     "steps",
     "independent",
+    "obey",
   ),
 )
 def generate(
@@ -48,6 +49,7 @@ def generate(
   solver: str,
   steps: int,
   independent: bool = False,
+  obey: bool = True,
 ) -> Float[Array, "b t 2"]:
   """Generates a batch of clips of one length.
 
@@ -73,6 +75,7 @@ def generate(
     steps: denoiser calls.
     independent: whether a group is guided by on its own, not on top of those
       before it.
+    obey: whether curves are obeyed here at all.
 
   Returns:
     waves of so many samples.
@@ -113,7 +116,7 @@ def generate(
   drawn = asked(("loudness",))[:: len(windows.starts)].any(axis=1)
 
   def adjust(estimate):
-    if not codec.groups:
+    if not (codec.groups and obey):
       return estimate
     obedient = drawn_lib.obey(
       estimate * std[None, None] + mean[None, None],
