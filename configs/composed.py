@@ -184,11 +184,11 @@ def get_config(arg: str) -> ml_collections.ConfigDict:
   )
 
   if yard:
-    config.steps = 1_500
+    config.steps = 1_000
     if row == "text":
       config.steps = 4_000
     elif row in _FUSIONS:
-      config.steps = 2_000
+      config.steps = 1_500
     config.batch_size = 8
     config.codec = "vta/starter"
     config.posterior = 0.0

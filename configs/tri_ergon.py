@@ -104,7 +104,7 @@ def get_config(arg: str = "l") -> ml_collections.ConfigDict:
   if arg == "l-aligned":
     config.conditioner.aligned = True
   if arg == "yard":
-    config.steps = 4_000
+    config.steps = 3_000
     config.batch_size = 8
     config.codec = "vta/starter"
     config.frames_from = "runs/predictor/release"

@@ -24,6 +24,7 @@ COMMANDS = {
   "predict": "write a cue sheet of what a silent video should sound like",
   "demo": "score two synthetic clips, to see the whole path",
   "evaluate": "score a checkpoint on a suite of controls",
+  "ablate": "a paper's ablation table on the yard, next to its own numbers",
   "measure": "show the signals of an audio or video file, write its cue sheet",
   "yard": "render clips of the synthetic yard, as records or as videos",
   "train": "train a codec, a denoiser or a predictor from a config",

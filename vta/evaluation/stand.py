@@ -82,11 +82,11 @@ class Stand:
     """A scene as the generator sees it and as it truly sounds."""
     times = self.generator.reader.frame_times(DURATION)
     images = picture.render_frames(
-      staged, times=times, size=self.generator.system.frame_size
+      staged, times=times, size=self.generator.reader.frame_size
     )
     report = read.FrameReport(
       duration=DURATION,
-      fps=self.generator.system.frame_rate,
+      fps=self.generator.reader.frame_rate,
       decoded=len(times),
       duplicated=0,
       missing=0,

@@ -29,7 +29,11 @@ EncodeWave = Callable[[Float[np.ndarray, "t 2"]], Float[np.ndarray, "l c"]]
 
 
 class Reader:
-  """Sees at the conditioner's own rate and size, reads text by MiniLM."""
+  """Sees at the conditioner's own rate and size, reads text by MiniLM.
+
+  Attributes:
+    frame_rate, frame_size: frames a second, and the side they are scaled to.
+  """
 
   def __init__(
     self,
@@ -46,6 +50,8 @@ class Reader:
         f"EfficientNet-Lite0, has {picture_lib.WIDTH}",
       )
     self._system = system
+    self.frame_rate = system.frame_rate
+    self.frame_size = system.frame_size
     self._encode_wave = encode_wave
     self._vocabulary = vocabulary_lib.Vocabulary.load(release.folder)
 

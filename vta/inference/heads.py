@@ -101,10 +101,15 @@ class Heads:
     Raises:
       InputError: the video cannot be read.
     """
-    size, rate = self._geometry.frame_size, self._geometry.latent_rate
+    size = self._geometry.frame_size
     times = np.arange(math.ceil(duration * self._frame_rate)) / self._frame_rate
     frames = read.read_frames(path, times=times, height=size, width=size)
-    seen = {"frames": frames.images, "frame_times": times}
+    return self.expect(frames, duration)
+
+  def expect(self, frames: read.Frames, duration: float) -> Expected:
+    """The same of frames at the encoder's own rate and size."""
+    rate = self._geometry.latent_rate
+    seen = {"frames": frames.images, "frame_times": frames.times}
     if self._tower is not None:
       seen["frame_features"] = self._tower.encode(frames.images, None)
     count = max(math.ceil(duration * rate - 1e-6), 1)

@@ -144,7 +144,11 @@ class Reader:
 
 
 class SmallReader(Reader):
-  """Reads text by MiniLM, and what it sees and hears without LanguageBind."""
+  """Reads text by MiniLM, and what it sees and hears without LanguageBind.
+
+  Attributes:
+    frame_rate, frame_size: frames a second, and the side they are scaled to.
+  """
 
   def __init__(
     self,
@@ -155,6 +159,8 @@ class SmallReader(Reader):
     """`encode_wave` is the release's codec, for references."""
     super().__init__(system, release, encode_wave)
     self._eyes = pictures.Pictures(release.folder / task.FRAMES)
+    self.frame_rate = self._eyes.frame_rate
+    self.frame_size = self._eyes.frame_size
     self._encode_wave = encode_wave
     self._width = system.conditioner.config.width
 
@@ -164,14 +170,14 @@ class SmallReader(Reader):
 
   def frame_times(self, duration: float) -> Float[np.ndarray, "f"]:
     """As the predictor was trained to see."""
-    rate = self._eyes.frame_rate
-    return np.arange(math.ceil(duration * rate)) / rate
+    count = math.ceil(duration * self.frame_rate)
+    return np.arange(count) / self.frame_rate
 
   def read_frames(
     self, path: str | os.PathLike, duration: float
   ) -> read.Frames:
     """The clip's frames as the predictor sees them."""
-    size, times = self._eyes.frame_size, self.frame_times(duration)
+    size, times = self.frame_size, self.frame_times(duration)
     return read.read_frames(path, times=times, height=size, width=size)
 
   def _look(self, frames: read.Frames) -> Float[np.ndarray, "d"]:

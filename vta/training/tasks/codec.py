@@ -85,7 +85,9 @@ class CodecTask:
   def init(self, key: Key[Array, ""]) -> state.Params:
     first, second, third = jax.random.split(key, 3)
     wave = jnp.zeros((1, self._config.crop, 2))
-    params = {"codec": self.codec.init(first, wave, second)["params"]}
+    # Under jit nothing is computed but what is asked for: no forward pass.
+    init = jax.jit(lambda *keys: self.codec.init(keys[0], wave, keys[1]))
+    params = {"codec": init(first, second)["params"]}
     if self._config.init_from:
       start = release.load(self._config.init_from)
       params["codec"] = start.part("codec", params["codec"])
@@ -94,7 +96,8 @@ class CodecTask:
         params["codec"], self._training_waves(), self.codec.config
       )
     if self._critic is not None:
-      params["discriminator"] = self._critic.init(third, wave)["params"]
+      init = jax.jit(lambda k: self._critic.init(k, wave))
+      params["discriminator"] = init(third)["params"]
     return params
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:

@@ -112,7 +112,8 @@ class DenoiserTask:
       expected = jax.eval_shape(self.system.init, key)
       params = {name: start.part(name, tree) for name, tree in expected.items()}
     else:
-      params = self.of_preset.start(self.system.init(key))
+      # Under jit nothing is computed but what is asked for: no forward pass.
+      params = self.of_preset.start(jax.jit(self.system.init)(key))
     return {"model": params}
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:

@@ -47,7 +47,9 @@ class LufsTask:
   def init(self, key: Key[Array, ""]) -> state.Params:
     looks = jnp.zeros((1, self._config.frames, self._sizes.width))
     mask = jnp.ones(looks.shape[:2], bool)
-    return {"predictor": self.predictor.init(key, looks, mask)["params"]}
+    # Under jit nothing is computed but what is asked for: no forward pass.
+    init = jax.jit(lambda k: self.predictor.init(k, looks, mask))
+    return {"predictor": init(key)["params"]}
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:
     return self._sets.batches(start)

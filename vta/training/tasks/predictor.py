@@ -64,7 +64,9 @@ class PredictorTask:
   def init(self, key: Key[Array, ""]) -> state.Params:
     blank = inputs.assemble(self._geometry, start=0.0, total=1.0)
     blank = [jnp.asarray(blank[name])[None] for name in self._read]
-    params = dict(self.predictor.init(key, *blank)["params"])
+    # Under jit nothing is computed but what is asked for: no forward pass.
+    init = jax.jit(lambda k: self.predictor.init(k, *blank))
+    params = dict(init(key)["params"])
     if self._config.frames_from:
       start = release.load(self._config.frames_from)
       params["frame_encoder"] = start.part(

@@ -1,0 +1,246 @@
+"""A paper's ablation table on the yard, next to the paper's own numbers.
+
+Trains what is missing under --runs (a run that was interrupted goes on), then
+generates every row for the same held-out clips and seeds, and prints measures,
+spread over seeds, and whether each of the paper's directions holds. A training
+of a `-yard` config takes 5 to 20 minutes on two CPU cores, a row of 24 clips
+and 3 seeds about one. The yard's records come first, by README's section 3.
+
+Papers: tri_ergon, draw_an_audio, sonicvision, vta_sam, smooth_foley.
+
+Examples:
+  python -m vta ablate sonicvision --predictor runs/predictor/release
+  python -m vta ablate vta_sam --predictor runs/predictor/release \\
+      --trainings 3 --clips 48
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from vta import errors, files
+from vta.commands import arguments
+
+PAPERS = (
+  "tri_ergon",
+  "draw_an_audio",
+  "sonicvision",
+  "vta_sam",
+  "smooth_foley",
+)
+_ROOT = pathlib.Path(__file__).parents[2]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Declares what `run` reads."""
+  parser.add_argument("paper", choices=PAPERS, metavar="PAPER")
+  parser.add_argument(
+    "--runs",
+    type=pathlib.Path,
+    default=pathlib.Path("runs/ablate"),
+    metavar="DIR",
+    help="where trainings go and are looked for (default: runs/ablate)",
+  )
+  parser.add_argument(
+    "--data",
+    type=pathlib.Path,
+    default=pathlib.Path("data/yard"),
+    metavar="DIR",
+    help="folder with the records latents and seen, and -validation of both "
+    "(default: data/yard)",
+  )
+  parser.add_argument(
+    "--predictor",
+    type=pathlib.Path,
+    required=True,
+    metavar="DIR",
+    help="the predictor's release that the records were seen by",
+  )
+  parser.add_argument(
+    "--codec",
+    type=pathlib.Path,
+    default=_ROOT / "vta/starter",
+    metavar="DIR",
+    help="release whose codec the latents are of (default: the starter)",
+  )
+  parser.add_argument(
+    "--trainings",
+    type=arguments.whole(1),
+    default=1,
+    metavar="N",
+    help="of each row, with seeds 0 and on; a frozen base is trained once "
+    "(default: 1)",
+  )
+  parser.add_argument(
+    "--clips",
+    type=arguments.whole(2),
+    default=24,
+    metavar="N",
+    help="held-out clips per table (default: 24)",
+  )
+  parser.add_argument(
+    "--repeats",
+    type=arguments.whole(1),
+    default=3,
+    metavar="N",
+    help="generations per clip and training (default: 3)",
+  )
+  parser.add_argument(
+    "--out",
+    type=pathlib.Path,
+    default=pathlib.Path("out/ablate"),
+    metavar="DIR",
+    help="folder for PAPER.md, PAPER.json and curves (default: out/ablate)",
+  )
+
+
+def run(args: argparse.Namespace) -> int:
+  """Trains what is missing, scores, prints; returns 0."""
+  paper = importlib.import_module(f"vta.evaluation.papers.{args.paper}")
+  args.out.mkdir(parents=True, exist_ok=True)
+  for seed in range(args.trainings):
+    for name in paper.TRAININGS:
+      _ensure(paper.TRAININGS, name, seed, args)
+
+  from vta.evaluation import ablation, plots
+  from vta.inference import compilation, heads
+
+  compilation.use_cache()
+  texts, document = [], []
+  with tempfile.TemporaryDirectory() as folder:
+    props = ablation.Props(
+      pathlib.Path(folder), heads=heads.Heads(args.predictor)
+    )
+    for i, table in enumerate(paper.TABLES):
+      scores = ablation.run(
+        table,
+        lambda name, seed: _release(paper.TRAININGS, name, seed, args),
+        props,
+        trainings=args.trainings,
+        clips=args.clips,
+        repeats=args.repeats,
+      )
+      verdicts = [ablation.judge(claim, scores) for claim in table.claims]
+      texts.append(ablation.table(table, scores, verdicts))
+      print(texts[-1] + "\n", flush=True)
+      document.append(_document(table, scores, verdicts))
+      if table.axis:
+        plots.curve(args.out / f"{args.paper}-{i}.png", table, scores)
+  with files.atomic_path(args.out / f"{args.paper}.md") as temporary:
+    temporary.write_text("\n\n".join(texts) + "\n")
+  settings = {"clips": args.clips, "repeats": args.repeats}
+  settings["trainings"] = args.trainings
+  with files.atomic_path(args.out / f"{args.paper}.json") as temporary:
+    whole = {"paper": args.paper, **settings, "tables": document}
+    temporary.write_text(json.dumps(whole, indent=2) + "\n")
+  return 0
+
+
+def _release(trainings, name: str, seed: int, args) -> pathlib.Path:
+  """Where a training's release is; a base of modules is trained once."""
+  bases = {training.base for training in trainings.values()}
+  return args.runs / f"{name}-{0 if name in bases else seed}" / "release"
+
+
+def _ensure(trainings, name: str, seed: int, args) -> None:
+  """Trains, or joins, what is not there.
+
+  Raises:
+    InputError: the training failed; it has said why.
+  """
+  release = _release(trainings, name, seed, args)
+  if (release / "config.json").exists():
+    return
+  training = trainings[name]
+  if training.joins:
+    from vta.training import modules
+
+    modules.join(
+      _release(trainings, training.base, seed, args),
+      [
+        (
+          _release(trainings, other, seed, args).with_name(modules.FOLDER),
+          1.0,
+        )
+        for other in training.joins
+      ],
+      release,
+    )
+    return
+  command = _command(trainings, name, seed, args)
+  print("$", " ".join(command[1:]), flush=True)
+  code = subprocess.run(command, check=False).returncode
+  if code:
+    raise errors.InputError(release.parent, f"training ended with code {code}")
+
+
+def _command(trainings, name: str, seed: int, args) -> list[str]:
+  """The training as a person would start it."""
+  from vta.training import configs
+
+  training = trainings[name]
+  location = str(_ROOT / "configs" / training.config)
+  config = configs.load(location, [])
+  release = _release(trainings, name, seed, args)
+  # Of the config's own folders, those of the same names under --data.
+  data = [args.data / pathlib.Path(folder).name for folder in config.data.train]
+  held = [
+    args.data / pathlib.Path(folder).name for folder in config.data.validation
+  ]
+  values = {
+    "seed": seed,
+    "codec": args.codec,
+    "data.train": tuple(map(str, data)),
+    "data.validation": tuple(map(str, held)),
+  }
+  if config.frames_from:
+    values["frames_from"] = args.predictor
+  if training.base:
+    values["base_from"] = _release(trainings, training.base, seed, args)
+  command = [sys.executable, "-m", "vta", "train", "--config", location]
+  command += ["--workdir", str(release.parent)]
+  for key, value in values.items():
+    command += ["--set", f"{key}={value}"]
+  return command
+
+
+def _document(table, scores, verdicts) -> dict:
+  """A table as JSON."""
+
+  def plain(values):
+    return [float(v) if math.isfinite(v) else None for v in values]
+
+  return {
+    "title": table.title,
+    "rows": [
+      {
+        "name": row.name,
+        "paper": dict(zip(table.columns, row.paper, strict=False)),
+        "values": {
+          name: plain(score.values())
+          for name, score in scores[row.name].items()
+        },
+      }
+      for row in table.rows
+    ],
+    "claims": [
+      {
+        "better": verdict.claim.better,
+        "worse": verdict.claim.worse,
+        "measure": verdict.claim.measure.name,
+        **{
+          k: v for k, v in dataclasses.asdict(verdict).items() if k != "claim"
+        },
+        "verdict": verdict.word,
+      }
+      for verdict in verdicts
+    ],
+  }

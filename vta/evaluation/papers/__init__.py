@@ -1,0 +1,1 @@
+"""The papers' ablation tables on the yard, a file each."""
