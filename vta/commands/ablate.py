@@ -197,10 +197,11 @@ def _command(trainings, name: str, seed: int, args) -> list[str]:
   ]
   values = {
     "seed": seed,
-    "codec": args.codec,
     "data.train": tuple(map(str, data)),
     "data.validation": tuple(map(str, held)),
   }
+  if "codec" in config:
+    values["codec"] = args.codec
   if config.frames_from:
     values["frames_from"] = args.predictor
   if training.base:
@@ -215,6 +216,8 @@ def _command(trainings, name: str, seed: int, args) -> list[str]:
 def _document(table, scores, verdicts) -> dict:
   """A table as JSON."""
 
+  papers = {row.name: row.paper for row in table.rows}
+
   def plain(values):
     return [float(v) if math.isfinite(v) else None for v in values]
 
@@ -222,14 +225,13 @@ def _document(table, scores, verdicts) -> dict:
     "title": table.title,
     "rows": [
       {
-        "name": row.name,
-        "paper": dict(zip(table.columns, row.paper, strict=False)),
+        "name": name,
+        "paper": dict(zip(table.columns, papers.get(name, ()), strict=False)),
         "values": {
-          name: plain(score.values())
-          for name, score in scores[row.name].items()
+          measure: plain(score.values()) for measure, score in found.items()
         },
       }
-      for row in table.rows
+      for name, found in scores.items()
     ],
     "claims": [
       {

@@ -19,6 +19,7 @@ from vta.signals import timing
 _RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 _EPSILON = 1e-8  # power below which all is silence: -80 dB of a magnitude
 _BANDS = 40
+_FLOOR = 1e-6  # of a band's power: below it the band is taken for empty
 # What all bins of a full sine's 2048 Hann-windowed samples hold: half of its
 # square is in the positive frequencies, 3/8 is the window's mean square.
 _SINE = 2048**2 * 0.5 * 0.375 / 2
@@ -126,7 +127,7 @@ def band_levels(
   seconds: float | None = None,
   rate: int = timing.SAMPLE_RATE,
 ) -> Float[np.ndarray, "n 40"]:
-  """Mean power in each of 40 mel bands, dB; at least -80.
+  """Mean power in each of 40 mel bands, dB; at least -60.
 
   Both channels added in power. A sine of full scale in one channel is at 0.
 
@@ -139,7 +140,7 @@ def band_levels(
   power = _band_power(wave, _mel_bands(rate)) / _SINE
   count = len(power) if seconds is None else round(seconds * rate / 1024)
   rows = power[: len(power) // count * count].reshape(-1, count, _BANDS)
-  return 10.0 * np.log10(np.maximum(rows.mean(axis=1), 1e-8))
+  return 10.0 * np.log10(np.maximum(rows.mean(axis=1), _FLOOR))
 
 
 def _check_same(truth, generated):
