@@ -78,7 +78,7 @@ class Composed(foley.Foley):
     return dict(composed.weigh(example, {}))
 
 
-def _drawn(record, rng, chances: Mapping[str, float]) -> records.Record:
+def _drawn(record, rng, chances) -> records.Record:
   """The record under a mask as it is drawn for this visit."""
   arrays = {k: v for k, v in record.arrays.items() if k != "mask"}
   drawn = mask_schedule.draw(record.mask, rng, **chances)
