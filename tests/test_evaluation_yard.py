@@ -5,25 +5,25 @@ import pytest
 import tiny_release
 
 from vta.data.yard import sound, stage
-from vta.evaluation import material, yard
+from vta.evaluation import material, stand, yard
 from vta.evaluation import rows as rows_lib
 from vta.inference import generator
 
 
-class Oracle(yard.YardSuite):
-  """A suite whose generator hands back what `answer` makes of a clip."""
+class Oracle(stand.Stand):
+  """A stand whose generator hands back what `answer` makes of a clip."""
 
   def __init__(self, answer):
     made = generator.Generator(tiny_release.folder())
     super().__init__(made, made.settings, clips=4, seeds=(0, 1))
     self._answer = answer
 
-  def _generate(self, clips, track, *, pictures=True):
+  def generate(self, clips, track, *, pictures=True, afresh=False):
     return [[self._answer(clip)] * 2 for clip in clips]
 
 
 def rows(answer, test):
-  suite = Oracle(answer)
+  suite = yard.YardSuite(Oracle(answer))
   return {row.name: row for row in getattr(suite, test)()}
 
 
