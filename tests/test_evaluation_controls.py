@@ -16,12 +16,12 @@ class Fake(generator.Generator):
 
   def __init__(self, answer=None):
     self.reader = self
-    self.system = types.SimpleNamespace(frame_size=8, frame_rate=5.0)
+    self.system = types.SimpleNamespace(frame_size=8, frame_rate=0.2)
     self.settings = generator.Settings(steps=2, solver="dpm", guidance=())
     self._answer = answer
 
   def frame_times(self, duration):
-    return np.arange(round(5 * duration)) / 5.0
+    return np.zeros(1)
 
   def generate(self, jobs, settings):
     return [self._answer(job, jobs) for job in jobs]

@@ -10,6 +10,7 @@ are ours; an aim is what perfect obedience would give.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -87,17 +88,12 @@ class ControlSuite:
     )
     rows = []
     for given, words in (("text", True), ("picture", False)):
-      waves = [
-        self._stand.generate(
-          clips,
-          lambda c, moved=moved, words=words: sheet(
-            c, moved=moved, words=words
-          ),
-          pictures=not words,
-          afresh=afresh,
-        )
-        for moved, afresh in ((False, False), (True, False), (False, True))
-      ]
+      waves = self._three(
+        clips,
+        functools.partial(sheet, moved=False, words=words),
+        functools.partial(sheet, moved=True, words=words),
+        pictures=not words,
+      )
       rows += _against(
         clips,
         waves,
@@ -105,15 +101,9 @@ class ControlSuite:
         edited=f"event moved by 0.5 s, {given} and events",
         unedited=f"event not moved, another seed, {given} and events",
       )
-    limit = [
-      [(c.heard.wave, _moved(c.heard.wave, event[id(c)]))] for c in clips
-    ]
-    return rows + _rows(
-      "true sound moved by 0.5 s (the measure's limit)",
-      clips,
-      limit,
-      scores[:1],
-    )
+    true = [[(c.heard.wave, _moved(c.heard.wave, event[id(c)]))] for c in clips]
+    name = "true sound moved by 0.5 s (the measure's limit)"
+    return rows + _rows(name, clips, true, scores[:1])
 
   def _loudness(self) -> list[rows_lib.Row]:
     """The left channel of the true curve is drawn 6 LU lower."""
@@ -137,14 +127,11 @@ class ControlSuite:
     def error(clip, pair):
       return rows_lib.mean(np.abs(change(clip, pair) - [[_LOWER, 0.0]]))
 
-    waves = [
-      self._stand.generate(
-        clips,
-        lambda c, given=given: cues.Track(loudness=given[id(c)]),
-        afresh=afresh,
-      )
-      for given, afresh in ((curve, False), (lower, False), (curve, True))
-    ]
+    waves = self._three(
+      clips,
+      lambda clip: cues.Track(loudness=curve[id(clip)]),
+      lambda clip: cues.Track(loudness=lower[id(clip)]),
+    )
     return _against(
       clips,
       waves,
@@ -222,7 +209,8 @@ class ControlSuite:
       return after - before
 
     def gone(_, pair):
-      return float(change(_, pair) <= _GONE)
+      before, after = pair
+      return float(after - before <= _GONE)
 
     scores = (
       _Score(name="change against the other", unit="dB", of=change),
@@ -230,21 +218,15 @@ class ControlSuite:
     )
     rows = []
     for given, pictures in (("picture and objects", True), ("objects", False)):
-      balances = [
-        _balances(
-          clips,
-          self._stand.generate(
-            clips,
-            lambda c, muted=muted: sheet(c, muted=muted),
-            pictures=pictures,
-            afresh=afresh,
-          ),
-        )
-        for muted, afresh in ((False, False), (True, False), (False, True))
-      ]
+      waves = self._three(
+        clips,
+        functools.partial(sheet, muted=False),
+        functools.partial(sheet, muted=True),
+        pictures=pictures,
+      )
       rows += _against(
         clips,
-        balances,
+        [_balances(clips, made) for made in waves],
         scores,
         edited=f"object muted, {given}",
         unedited=f"no object muted, another seed, {given}",
@@ -258,7 +240,7 @@ class ControlSuite:
     full scale.
     """
     clips = self._stand.draw(stand_lib.two_in_view)
-    sums, alone, others = [], [], []
+    sums, same, other = [], [], []
     for clip in clips:
       for seed in self._stand.seeds:
         made = scoring.score(
@@ -269,12 +251,11 @@ class ControlSuite:
           settings=self._stand.settings,
           seed=seed,
         )
-        sums.append(np.abs(made.wave - sum(made.stems)).max())
-        for track, stem in zip(made.sheet.tracks, made.stems, strict=True):
-          alone.append(self._apart(clip, track, stem, made.gain_db, track.seed))
-          others.append(
-            self._apart(clip, track, stem, made.gain_db, track.seed + 1)
-          )
+        gain = 10 ** (made.gain_db / 20)
+        alone = [gain * self._alone(clip, track) for track in made.sheet.tracks]
+        sums.append(_apart([made.wave], [sum(made.stems)]))
+        same.append(_apart(made.stems, alone))
+        other.append(_apart(made.stems, alone[::-1]))
 
     def row(name, differences, aim=None):
       largest = np.reshape(differences, (len(clips), -1)).max(axis=1)
@@ -282,19 +263,34 @@ class ControlSuite:
       return rows_lib.Row(name=name, unit="", values=values, aim=aim)
 
     return [
-      row("mix less the sum of its stems, at most", sums, "0"),
-      row("stem less its track alone, at most", alone, "0"),
-      row("stem less its track alone, another seed, at most", others),
+      row("two tracks: mix less the sum of its stems, at most", sums, "0"),
+      row("two tracks: stem less its track alone, at most", same, "0"),
+      row("two tracks: stem less the other track alone, at most", other),
     ]
 
-  def _apart(self, clip, track, stem, gain_db, seed):
-    """The largest difference of a stem from its track generated alone."""
+  def _three(self, clips, plain, edited, *, pictures=True):
+    """Waves of a sheet, of the sheet edited, and of the sheet afresh."""
+    return [
+      self._stand.generate(clips, track, pictures=pictures, afresh=afresh)
+      for track, afresh in ((plain, False), (edited, False), (plain, True))
+    ]
+
+  def _alone(self, clip: stand_lib.Clip, track: cues.Track) -> np.ndarray:
+    """A track generated in a batch of its own, at its gain and balance."""
     job = job_lib.Job(
-      duration=stand_lib.DURATION, frames=clip.frames, track=track, seed=seed
+      duration=stand_lib.DURATION,
+      frames=clip.frames,
+      track=track,
+      seed=track.seed,
     )
     (wave,) = self._stand.generator.generate([job], self._stand.settings)
-    placed = mixing.place(wave, gain_db=track.gain_db, pan=track.pan)
-    return np.abs(stem - 10 ** (gain_db / 20) * placed).max()
+    return mixing.place(wave, gain_db=track.gain_db, pan=track.pan)
+
+
+def _apart(ones, others) -> float:
+  """The largest difference of any sample of waves that should be the same."""
+  pairs = zip(ones, others, strict=True)
+  return max(float(np.abs(one - other).max()) for one, other in pairs)
 
 
 def _rows(what, clips, pairs, scores, *, aims=False):
@@ -311,10 +307,7 @@ def _rows(what, clips, pairs, scores, *, aims=False):
 
 
 def _against(clips, waves, scores, *, edited, unedited) -> list[rows_lib.Row]:
-  """What an edit changes, then what another seed does.
-
-  `waves` are of the sheet, of the edited sheet, and of the sheet afresh.
-  """
+  """What an edit changes, then what another seed does, of `_three`."""
   before, after, afresh = waves
   return [
     *_rows(edited, clips, _pairs(before, after), scores, aims=True),
