@@ -160,12 +160,12 @@ class ControlSuite:
 
     scores = (
       _Score(
-        name="first against second thing, less the same repainted",
+        name="swing of the first against the second",
         unit="dB",
         of=swing,
       ),
       _Score(
-        name="share louder that are asked for", unit="", of=louder, aim="1"
+        name="share where the asked one is louder", unit="", of=louder, aim="1"
       ),
     )
     first, second, neither = (
