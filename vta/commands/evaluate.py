@@ -3,7 +3,7 @@
 The suite "yard" asks whether a sound is what was asked for; "controls", whether
 an edit of the cue sheet changes what it says and nothing else. Prints a table
 with aims beside it and writes it as Markdown and JSON. 12 clips from 2 seeds
-each take some four minutes on two CPU cores (controls: MINUTES).
+each take some four minutes on two CPU cores (controls: five).
 
 Examples:
   python -m vta evaluate --suite yard
