@@ -1,10 +1,13 @@
 """Scores a checkpoint against the exact truth of held-out yard scenes.
 
-Prints a table with the project's aims beside it and writes it as Markdown and
-JSON. 12 clips from 2 seeds each take some four minutes on two CPU cores.
+The suite "yard" asks whether a sound is what was asked for; "controls", whether
+an edit of the cue sheet changes what it says and nothing else. Prints a table
+with aims beside it and writes it as Markdown and JSON. 12 clips from 2 seeds
+each take some four minutes on two CPU cores (controls: five).
 
 Examples:
   python -m vta evaluate --suite yard
+  python -m vta evaluate --suite controls --clips 12 --repeats 2
   python -m vta evaluate --suite yard --clips 8 --repeats 1 \\
       --checkpoint runs/foley/release
 """
@@ -23,7 +26,10 @@ from vta.commands import arguments, generate
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Declares what `run` reads."""
   parser.add_argument(
-    "--suite", choices=("yard",), required=True, help="what is tested"
+    "--suite",
+    choices=("yard", "controls"),
+    required=True,
+    help="what is tested",
   )
   parser.add_argument(
     "--clips",
@@ -51,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Runs the suite; returns 0."""
+  from vta.evaluation import controls, stand, yard
   from vta.evaluation import rows as rows_lib
-  from vta.evaluation import yard
   from vta.training import system as system_lib
 
   args.out.mkdir(parents=True, exist_ok=True)
@@ -60,13 +66,16 @@ def run(args: argparse.Namespace) -> int:
   if not isinstance(generator.system, system_lib.Foley):
     raise errors.InputError(
       f"--checkpoint {args.checkpoint}",
-      "the yard's suite asks for events and masks: it takes a foley checkpoint",
+      "the suites ask for events and masks: they take a foley checkpoint",
     )
-  rows = yard.YardSuite(
-    generator,
-    settings,
-    clips=args.clips,
-    seeds=range(args.seed, args.seed + args.repeats),
+  suite = {"yard": yard.YardSuite, "controls": controls.ControlSuite}
+  rows = suite[args.suite](
+    stand.Stand(
+      generator,
+      settings,
+      clips=args.clips,
+      seeds=range(args.seed, args.seed + args.repeats),
+    )
   ).run()
   table = rows_lib.table(rows)
   print(table)

@@ -52,8 +52,8 @@ class Row:
     return float(low), float(high)
 
 
-def scored(score, truths: Sequence, waves: Sequence[Sequence[np.ndarray]]):
-  """The mean of `score(truth, wave)` over each clip's waves."""
+def scored(score, truths: Sequence, waves: Sequence[Sequence]):
+  """The mean of `score(truth, wave)` over each clip's waves (or pairs)."""
   return tuple(
     mean([score(one, wave) for wave in made])
     for one, made in zip(truths, waves, strict=True)

@@ -162,4 +162,4 @@ def comparable(clip: Clip) -> bool:
   """
   heard = spectral.source_energies(clip.heard.stems, clip.heard.wave)
   level = 10 * np.log10(np.mean(np.square(clip.heard.stems), (1, 2)) + 1e-9)
-  return heard.overlap < _APART and abs(level[0] - level[1]) < _ALIKE
+  return bool(heard.overlap < _APART and abs(level[0] - level[1]) < _ALIKE)
