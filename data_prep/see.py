@@ -18,7 +18,6 @@ import pathlib
 import sys
 from collections.abc import Callable, Iterator
 
-import jax
 import numpy as np
 import tqdm
 
@@ -26,13 +25,12 @@ from data_prep import shards
 from vta import errors
 from vta.conditioning import frames as frames_lib
 from vta.data import records
+from vta.encoders import frame_encoder
 from vta.interop import release as release_lib
 from vta.training import system
 
 Look = Callable[[records.Record], np.ndarray]
 
-# Clips are padded to a multiple of this many frames: few programs to compile.
-_BUCKET = 32
 _HIDDEN = frozenset(("frames", "mask", "frame_features"))
 
 
@@ -53,34 +51,16 @@ def looker(release: release_lib.Release) -> Look:
   config = frames_lib.FrameEncoderConfig(
     **system.tuples(release.config["frames"])
   )
-  params = release.parts["frame_encoder"]
-  encoder = frames_lib.FrameEncoder(config)
-
-  @jax.jit
-  def encode(frames, mask, tower):
-    return encoder.apply({"params": params}, frames, mask, tower)
+  encoder = frame_encoder.FrameEncoder(config, release.parts["frame_encoder"])
 
   def look(record):
-    frames, mask = record.arrays["frames"], record.mask
-    if mask is None:
-      mask = np.full(frames.shape[:3], 255, np.uint8)
     tower = record.arrays.get("frame_features") if config.tower else None
     if config.tower and tower is None:
       raise errors.InputError(
         str(record.meta["id"]), "no frame_features; the predictor wants them"
       )
-
-    def batch(array):
-      # Copies of the last frame, as `inputs.assemble` pads a clip.
-      pad = ((0, -len(frames) % _BUCKET), *[(0, 0)] * (array.ndim - 1))
-      return np.pad(array, pad, mode="edge")[None]
-
-    seen = encode(
-      batch(frames),
-      batch(mask),
-      None if tower is None else batch(tower.astype(np.float32)),
-    )
-    return np.asarray(seen)[0, : len(frames)].astype(np.float16)
+    seen = encoder.encode(record.arrays["frames"], record.mask, tower)
+    return seen.astype(np.float16)
 
   return look
 

@@ -34,9 +34,9 @@ VERSION = 1
 # of a frozen tower's features of the frames as the mask shows them, v width of
 # what the preset's own frame encoder makes of them, x width of LanguageBind's
 # vectors of captions, sound and picture, i tokens of T5 and j their width, y
-# pictures at 6 a second and z width of DINOv2's class tokens of them, q width of
-# CLIP's space of frames and labels. An object can be seen (the probability) and
-# not sound, and sound and not be seen.
+# pictures at 6 a second and z width of DINOv2's class tokens of them, q width
+# of CLIP's space of frames and labels. What object_probability says is seen
+# need not sound, nor what sounds be seen.
 FIELDS: Mapping[str, tuple[str, str]] = {
   "wave": ("int16", "t 2"),
   "latent_mean": ("float16", "l c"),
