@@ -5,8 +5,13 @@
 A frame's CLIP feature through a learned 1024 x 1024 projection, its cosine with
 the CLIP embedding of a label, 1 where the label sounds. The width is that of
 OpenCLIP's ViT-H/14, of which both towers have to be; records come from
-`python -m data_prep.encode --clip DIR`. Not yet run. `:yard` sees by a
-predictor's frame encoder and reads labels by MiniLM: two cores, minutes.
+`python -m data_prep.encode --clip DIR`. Not yet run.
+
+`:yard` sees by a predictor's frame encoder and reads labels by MiniLM; 3,000
+steps are 10 minutes on two cores that others use too. On 1,792 clips of the
+yard, 256 others to validate: average precision over labels 0.77 (a constant:
+0.42), 82 % of a clip's labels and frames right (a constant: 76 %), 97 % of
+frames of labels that the clip has not. Nothing is gained after 500 steps.
 """
 
 import ml_collections

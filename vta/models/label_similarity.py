@@ -71,8 +71,8 @@ class LabelSimilarity(nn.Module):
       c.label_width, use_bias=False, kernel_init=start, name="project"
     )
     constant = nn.initializers.constant
-    scale = self.param("log_scale", constant(np.log(c.scale)), ())
-    bias = self.param("bias", constant(c.bias), ())
+    scale = self.param("log_scale", constant(np.log(c.scale)), (1,))
+    bias = self.param("bias", constant(c.bias), (1,))
     seen = _unit(project(frames.astype(jnp.float32)))
     named = _unit(labels.astype(jnp.float32))
     cosine = jnp.einsum("bfe,bke->bfk", seen, named)

@@ -196,8 +196,8 @@ class LabelSimilarityTask:
     return (
       label_similarity.loss(logits, asked["sounding"], _mask(asked)),
       {
-        "scale": jnp.exp(params["predictor"]["log_scale"]),
-        "bias": params["predictor"]["bias"],
+        "scale": jnp.exp(params["predictor"]["log_scale"][0]),
+        "bias": params["predictor"]["bias"][0],
       },
     )
 
@@ -217,7 +217,7 @@ def _absent(batch: Any) -> dict[str, Array]:
   }
 
 
-def _same(one: Array, other: Array) -> Array:
+def _same(one: Array | np.ndarray, other: Array | np.ndarray) -> Array:
   """Whether embeddings are of one label.
 
   Two runs of a text encoder, in batches of other sizes, differ in the last bit.
