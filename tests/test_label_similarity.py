@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import test_encoders_clip as clip_lib
 import tiny_heads
-import tiny_release
 import torch
 
 from data_prep import encode
@@ -306,14 +305,21 @@ def test_eyes_that_are_not_the_records(tmp_path, eyes):
   path = shard(tmp_path, [clip(0, digest="0f")] * 4)
   with pytest.raises(errors.InputError, match="not by the frame encoder of"):
     task_lib.LabelSimilarityTask(load(path, f"frames_from={eyes}"))
-  foley = tiny_release.folder()
+  blind = tmp_path / "blind"
+  release.save(
+    blind, config={"preset": "foley"}, parts={"codec": {}}, card="# Empty\n"
+  )
   with pytest.raises(errors.InputError, match="holds no frame_encoder"):
-    task_lib.LabelSimilarityTask(load(path, f"frames_from={foley}"))
+    task_lib.LabelSimilarityTask(load(path, f"frames_from={blind}"))
   tower = shutil.copytree(eyes, tmp_path / "tower")
   document = json.loads((tower / "config.json").read_text())
   document["frames"]["tower"] = 6
   (tower / "config.json").write_text(json.dumps(document))
   with pytest.raises(errors.InputError, match="without a tower"):
+    task_lib.LabelSimilarityTask(load(path, f"frames_from={tower}"))
+  document["preset"] = "foley"
+  (tower / "config.json").write_text(json.dumps(document))
+  with pytest.raises(errors.InputError, match="expected 'predictor', found 'f"):
     task_lib.LabelSimilarityTask(load(path, f"frames_from={tower}"))
 
 
@@ -439,7 +445,9 @@ def test_clip_sees_in_records_as_in_videos(video, tmp_path):
   staged = next(s for s in staged if len(s.sources) == 2)
   (made,) = encode.encode_records(
     [yard_record.record(staged)],
-    encode_wave=encode.wave_encoder(release.load(tiny_release.folder())),
+    encode_wave=encode.WaveEncoder(
+      encode=lambda wave: (np.zeros((1, 8)), np.ones((1, 8))), digest="0"
+    ),
     texts=text.TextEncoder.load(),
     captions=1,
     clip=encode.Clip.load(folder / "clip"),
