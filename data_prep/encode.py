@@ -10,7 +10,9 @@ hides cannot sound. With `--languagebind DIR` sound, picture and captions gain
 LanguageBind's vectors, which `tri_ergon` is conditioned on; DIR holds the
 public folders LanguageBind_Video_V1.5_FT as video and LanguageBind_Audio_FT as
 audio, and sees the frames as large as the records have them. With `--dinov2
-DIR` the LUFS predictor's pictures, 6 a second, are looked at. A --codec that
+DIR` the LUFS predictor's pictures, 6 a second, are looked at. With `--clip DIR`
+frames and object labels gain CLIP's vectors of one space, which
+`label_similarity` learns on. A --codec that
 has a text_encoder, as what `python -m vta import` makes of Stable Audio, reads
 the captions by that too, which tuning it needs.
 
@@ -34,6 +36,7 @@ import tqdm
 from data_prep import shards as shards_lib
 from vta import errors
 from vta.data import records
+from vta.encoders import clip as clip_lib
 from vta.encoders import dinov2 as dinov2_lib
 from vta.encoders import languagebind, t5_text
 from vta.encoders import picture as picture_lib
@@ -54,6 +57,7 @@ _BY_TOOL = {
   "tower": {"frame_features"},
   "bound": {"text_vectors", "video_vector", "audio_vector"},
   "dinov2": {"looks"},
+  "clip": {"clip_frames", "clip_labels"},
   "t5": {"t5_tokens", "t5_mask"},
 }
 
@@ -108,6 +112,31 @@ class Bound:
     }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clip:
+  """CLIP's two towers."""
+
+  image: clip_lib.ImageEncoder
+  text: clip_lib.TextEncoder
+
+  @classmethod
+  def load(cls, folder: pathlib.Path) -> Clip:
+    """Reads a folder that holds both."""
+    return cls(
+      image=clip_lib.ImageEncoder.load(folder),
+      text=clip_lib.TextEncoder.load(folder),
+    )
+
+  def encode(self, record: records.Record) -> dict[str, np.ndarray]:
+    """The fields that a latent record gains, in float32."""
+    frames = self.image.encode(_visible(record)).projected
+    labels = record.meta["objects"]
+    named = np.zeros((0, frames.shape[1]), np.float32)
+    if labels:
+      named = self.text.encode(labels).projected
+    return {"clip_frames": frames, "clip_labels": named}
+
+
 def encode_records(
   source: records.Shards,
   *,
@@ -117,6 +146,7 @@ def encode_records(
   tower: picture_lib.PictureEncoder | None = None,
   bound: Bound | None = None,
   dinov2: dinov2_lib.Encoder | None = None,
+  clip: Clip | None = None,
   t5: t5_text.T5TextEncoder | None = None,
 ) -> Iterator[records.Record]:
   """The latent records of wave records; keeps `captions` captions of each.
@@ -145,6 +175,9 @@ def encode_records(
     shown = [row[label] for label in record.meta["objects"]]
     if t5 is not None:
       arrays |= _read(kept, t5)
+    if clip is not None:
+      vectors = clip.encode(record)
+      arrays |= {k: v.astype(np.float16) for k, v in vectors.items()}
     if dinov2 is not None:
       arrays["looks"] = _looks(record, dinov2).astype(np.float16)
     yield records.Record(
@@ -214,6 +247,7 @@ def main() -> int:
   parser.add_argument("--captions", type=int, default=4)
   parser.add_argument("--languagebind", type=pathlib.Path, metavar="DIR")
   parser.add_argument("--dinov2", type=pathlib.Path, metavar="DIR")
+  parser.add_argument("--clip", type=pathlib.Path, metavar="DIR")
   parser.add_argument("--tower", choices=("efficientnet-lite0",))
   args = parser.parse_args()
   release = release_lib.load(args.codec)
@@ -228,6 +262,8 @@ def main() -> int:
     tools["bound"] = Bound.load(args.languagebind)
   if args.dinov2:
     tools["dinov2"] = dinov2_lib.Encoder.load(args.dinov2)
+  if args.clip:
+    tools["clip"] = Clip.load(args.clip)
   prompts = args.codec / exchange.TEXT_ENCODER
   if prompts.is_dir():
     tools["t5"] = t5_text.T5TextEncoder.load(prompts)

@@ -11,7 +11,7 @@ from vta.data import records
 
 SIZES = {"t": 50, "l": 7, "c": 4, "f": 5, "h": 16, "w": 16, "w/8": 2}
 SIZES |= {"n": 6, "k": 3, "o": 2, "d": 8, "p": 3, "s": 9, "e": 10}
-SIZES |= {"v": 11, "x": 12, "y": 13, "z": 14, "i": 15, "j": 16}
+SIZES |= {"v": 11, "x": 12, "y": 13, "z": 14, "i": 15, "j": 16, "q": 17}
 
 
 def example(seed: int, **sizes: int) -> records.Record:
@@ -76,6 +76,8 @@ def test_every_field_refuses_another_dtype_and_rank(name):
     ("loudness_times", (5,)),
     ("latent_std", (7, 5)),
     ("object_probability", (5, 3)),
+    ("object_sounding", (4, 2)),
+    ("clip_labels", (2, 16)),
     ("text_mask", (3, 8)),
   ],
 )

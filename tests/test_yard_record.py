@@ -67,6 +67,15 @@ def test_whole_scene(index):
   np.testing.assert_allclose(arrays["loudness"], curve.lufs, atol=1e-4)
   np.testing.assert_allclose(arrays["loudness_times"], curve.times, atol=1e-6)
   assert arrays["object_probability"].shape == (30, len(scene.sources))
+  # Some label sounds where the clip does, and nowhere else.
+  heard = events_lib.to_binary(
+    events_lib.Events(intervals=arrays["events"].astype(np.float64)),
+    arrays["frame_times"].astype(np.float64),
+  )
+  np.testing.assert_array_equal(
+    arrays["object_sounding"].any(axis=1), heard > 0.5
+  )
+  assert arrays["object_sounding"].shape == (30, len(scene.sources))
   assert meta["objects"] == [source.thing for source in scene.sources]
   assert len(meta["captions"]) >= 6
   assert meta["duration"] == 2.0
@@ -95,6 +104,11 @@ def test_masked_record_is_of_the_sources_under_the_mask():
   assert masked.meta["objects"] == [scene.sources[heard[0]].thing]
   assert len(masked.meta["sources"]) == 1
   assert masked.arrays["object_probability"].shape[1] == 1
+  # What a label's frames say under the mask, they say without it.
+  (one,) = masked.arrays["object_sounding"].T
+  np.testing.assert_array_equal(
+    one, whole.arrays["object_sounding"][:, heard[0]]
+  )
   # Every sounding moment of a part is one of the whole.
   times = timing.centres(400, 200.0)
   part, all_ = (

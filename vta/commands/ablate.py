@@ -36,6 +36,7 @@ PAPERS = (
   "vta_sam",
   "smooth_foley",
 )
+_LABELS = "labels"  # `ablation.LABELS`; naming it here spares importing JAX
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -111,13 +112,17 @@ def run(args: argparse.Namespace) -> int:
       _ensure(paper.TRAININGS, name, seed, args)
 
   from vta.evaluation import ablation, plots
-  from vta.inference import compilation, heads
+  from vta.inference import compilation, heads, label_events
 
   compilation.use_cache()
   texts, document = [], []
   with tempfile.TemporaryDirectory() as folder:
+    labels = None
+    if _LABELS in paper.TRAININGS:
+      named = _release(paper.TRAININGS, _LABELS, 0, args)
+      labels = label_events.LabelReader(named)
     props = ablation.Props(
-      pathlib.Path(folder), heads=heads.Heads(args.predictor)
+      pathlib.Path(folder), heads=heads.Heads(args.predictor), labels=labels
     )
     for i, table in enumerate(paper.TABLES):
       scores = ablation.run(
@@ -146,8 +151,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _release(trainings, name: str, seed: int, args) -> pathlib.Path:
   """Where a training's release is; a base of modules is trained once."""
-  bases = {training.base for training in trainings.values()}
-  return args.runs / f"{name}-{0 if name in bases else seed}" / "release"
+  once = {training.base for training in trainings.values()} | {_LABELS}
+  return args.runs / f"{name}-{0 if name in once else seed}" / "release"
 
 
 def _ensure(trainings, name: str, seed: int, args) -> None:

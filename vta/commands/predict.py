@@ -3,8 +3,9 @@
 Every shot becomes a track with all that the models named here can say of it;
 the sheet's "sources" and the table printed say what came from where, and why
 the rest is missing. Loudness and events come from the heads of a predictor's
-release unless --lufs or --events names another. Text is given or described by
-a vision-language model, and its nouns are looked for by a detector: a folder of
+release unless --lufs or --events names another; a label similarity's events are
+of what --labels or the text's nouns name. Text is given or described by a
+vision-language model, and its nouns are looked for by a detector: a folder of
 Grounding DINO or of CLIP (which gives no boxes, so neither masks nor pan), or a
 JSON file of objects as cue sheets have them. Public models are read from local
 folders and need `pip install torch==2.13.0`, CLIP excepted.
@@ -57,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="release of a LUFS predictor, DINOv2's folder in it as dinov2",
   )
   parser.add_argument(
-    "--events", metavar="DIR", help="release of an event detector"
+    "--events",
+    metavar="DIR",
+    help="release of an event detector, or of a label similarity",
   )
   words = parser.add_mutually_exclusive_group()
   words.add_argument("--text", help="what it sounds like, for every track")
@@ -70,7 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--labels",
     metavar="A,B",
-    help="what to detect (default: the file's labels, the text's nouns)",
+    help="what to detect, and what a label similarity finds the events of "
+    "(default: the file's labels, the text's nouns)",
   )
 
 
@@ -128,8 +132,6 @@ def _labels(args: argparse.Namespace) -> tuple[str, ...] | None:
 
   if args.labels is None:
     return None
-  if args.detect is None:
-    raise errors.InputError("--labels", "is of no use without --detect")
   labels = [label.strip() for label in args.labels.split(",")]
   return tuple(dict.fromkeys(document.text(x, "--labels") for x in labels))
 

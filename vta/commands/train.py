@@ -82,8 +82,12 @@ def _task(location: str, config):
     from vta.training.tasks import event_detector
 
     return event_detector.EventDetectorTask(config)
+  if config.task == "label_similarity":
+    from vta.training.tasks import label_similarity
+
+    return label_similarity.LabelSimilarityTask(config)
   raise errors.InputError(
     location,
-    f"task {config.task!r} is not codec, denoiser, predictor, lufs_predictor "
-    "or event_detector",
+    f"task {config.task!r} is not codec, denoiser, predictor, lufs_predictor, "
+    "event_detector or label_similarity",
   )

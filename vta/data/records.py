@@ -34,7 +34,9 @@ VERSION = 1
 # of a frozen tower's features of the frames as the mask shows them, v width of
 # what the preset's own frame encoder makes of them, x width of LanguageBind's
 # vectors of captions, sound and picture, i tokens of T5 and j their width, y
-# pictures at 6 a second and z width of DINOv2's class tokens of them.
+# pictures at 6 a second and z width of DINOv2's class tokens of them, q width
+# of CLIP's space of frames and labels. What object_probability says is seen
+# need not sound, nor what sounds be seen.
 FIELDS: Mapping[str, tuple[str, str]] = {
   "wave": ("int16", "t 2"),
   "latent_mean": ("float16", "l c"),
@@ -49,6 +51,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
   "events": ("float32", "k 2"),
   "object_vectors": ("float16", "o d"),
   "object_probability": ("float16", "f o"),
+  "object_sounding": ("bool", "f o"),
   "text_tokens": ("float16", "p s d"),
   "text_mask": ("bool", "p s"),
   "t5_tokens": ("float16", "p i j"),
@@ -57,6 +60,8 @@ FIELDS: Mapping[str, tuple[str, str]] = {
   "audio_vector": ("float16", "x"),
   "video_vector": ("float16", "x"),
   "looks": ("float16", "y z"),
+  "clip_frames": ("float16", "f q"),
+  "clip_labels": ("float16", "o q"),
 }
 
 

@@ -23,10 +23,12 @@ from vta.evaluation import measures as measures_lib
 from vta.evaluation import stand
 from vta.inference import generator as generator_lib
 from vta.inference import heads as heads_lib
+from vta.inference import label_events
 from vta.media import write
 from vta.signals import cues
 
 _DRAWS = 500
+LABELS = "labels"  # the training whose release says when a label sounds
 # The row of every table that no denoiser can be better than, but by chance.
 LIMIT = "the true sound through the codec"
 
@@ -55,7 +57,11 @@ class Props:
   """
 
   def __init__(
-    self, folder: pathlib.Path, *, heads: heads_lib.Heads, labels: Any = None
+    self,
+    folder: pathlib.Path,
+    *,
+    heads: heads_lib.Heads,
+    labels: label_events.LabelReader | None = None,
   ):
     """`folder` is for recordings, which tracks name as files."""
     self._folder = folder

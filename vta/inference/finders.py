@@ -6,8 +6,10 @@ Annotators are imported when a request names one, and never before.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from vta.signals import timing
 DETECT_RATE = 2.0
 # SonicVisionLM's event detector: frames a second, and the side it scales to.
 _EVENT_RATE, _EVENT_SIZE = 15, 128
+# The presets of releases that find events.
+_DETECTOR, _LABELS = "event_detector", "label_similarity"
 # What Grounding DINO makes of a frame's longer side; others make less of it.
 _LONGEST = 1333  # pixels
 
@@ -36,11 +40,13 @@ class Request:
   Attributes:
     predictor: release with heads; None is the starter.
     lufs: release of a LUFS predictor, in place of the heads' loudness.
-    events: release of an event detector, in place of the heads' events.
+    events: release of an event detector, or of a label similarity, which finds
+      events of `labels`; in place of the heads' events.
     text: what it sounds like, for every track.
     describe: folder of a vision-language model that says what it sounds like.
     detect: folder of a detector, or a file of objects.
-    labels: what is to be detected; None is the text's nouns.
+    labels: what is to be detected, and heard by a label similarity; None is
+      the text's nouns.
     one_track: one track of the whole clip in place of one a shot.
   """
 
@@ -72,8 +78,15 @@ class Finders:
       InputError: naming the file or folder that cannot be used.
     """
     self._request = request
-    self._heads = self._lufs = self._events = None
+    self._heads = self._lufs = self._events = self._by_label = None
     self._describer = self._detector = None
+    kind = None if request.events is None else _event_kind(request.events)
+    named = request.detect is not None or kind == _LABELS
+    if request.labels is not None and not named:
+      raise errors.InputError(
+        "--labels",
+        "is of no use without --detect, or --events of a label similarity",
+      )
     if request.lufs is None or request.events is None:
       self._heads = _load_heads(request.predictor)
     elif request.predictor is not None:
@@ -82,7 +95,11 @@ class Finders:
       )
     if request.lufs is not None:
       self._lufs = lufs.LufsReader(request.lufs)
-    if request.events is not None:
+    if kind == _LABELS:
+      from vta.inference import label_events
+
+      self._by_label = label_events.LabelReader(request.events)
+    elif kind == _DETECTOR:
       from vta.inference import detection
 
       self._events = detection.EventDetector.load(request.events)
@@ -95,8 +112,10 @@ class Finders:
 
       self._detector = detect.load(request.detect, duration=duration)
 
-  def listen(self, path: _Path, duration: float) -> tuple[Finding, Finding]:
-    """Loudness and events of the whole clip."""
+  def listen(
+    self, path: _Path, duration: float
+  ) -> tuple[Finding, Callable[[str | None], Finding]]:
+    """Loudness of the whole clip, and its events, given a shot's text."""
     request = self._request
     starter = f"{_name(generator.STARTER)} holds no heads; name a --predictor"
     loudness = events = Finding(value=None, said=starter)
@@ -119,7 +138,24 @@ class Finders:
         value=self._events.predict(frames.images, times, duration),
         said=f"event detector {_name(request.events)}",
       )
-    return loudness, events
+    if self._by_label is None:
+      return loudness, lambda _: events
+    seen = self._by_label.look(path, duration)
+    return loudness, functools.partial(self._named, seen, duration)
+
+  def _named(self, seen: Any, duration: float, text: str | None) -> Finding:
+    """When what is looked for sounds, all of it together."""
+    from vta.inference import label_events
+
+    labels, whence = self._labels(text)
+    if labels is None:
+      return Finding(value=None, said=whence)
+    found = self._by_label.similarity(seen, labels)
+    return Finding(
+      value=label_events.union(label_events.events(found, duration)),
+      said=f"label similarity {_name(self._request.events)} for "
+      f"{', '.join(labels)}{whence}",
+    )
 
   def narrate(self, path: _Path, start: float, end: float) -> Finding:
     """What a shot sounds like, in words."""
@@ -142,23 +178,45 @@ class Finders:
     """What a detector finds in a shot: `detections.Detections`."""
     if self._detector is None:
       return Finding(value=None, said="no --detect is given")
-    labels = self._request.labels or self._detector.labels
-    said = _name(self._request.detect)
+    labels, whence = self._detector.labels, ""
+    if labels is None or self._request.labels is not None:
+      labels, whence = self._labels(text)
     if labels is None:
-      if text is None:
-        return Finding(
-          value=None, said="there is no text to take nouns from; name --labels"
-        )
-      from vta.annotators import nouns
-
-      labels = nouns.nouns(text)
-      if not labels:
-        return Finding(value=None, said=f"{text!r} has no nouns")
-      said += ", looking for the text's nouns"
+      return Finding(value=None, said=whence)
+    said = _name(self._request.detect) + whence
     count = max(round((end - start) * DETECT_RATE), 1)
     times = timing.centres(count, count / (end - start), start)
     found = self._detector.detect(_frames(path, times), labels)
     return Finding(value=found, said=said)
+
+  def _labels(self, text: str | None) -> tuple[tuple[str, ...] | None, str]:
+    """What to look for, and where that is from; or None, and why."""
+    if self._request.labels is not None:
+      return self._request.labels, ""
+    if text is None:
+      return None, "there is no text to take nouns from; name --labels"
+    from vta.annotators import nouns
+
+    found = nouns.nouns(text)
+    if not found:
+      return None, f"{text!r} has no nouns"
+    return found, ", looking for the text's nouns"
+
+
+def _event_kind(folder: _Path) -> str:
+  """What finds events in a release.
+
+  Raises:
+    InputError: nothing does.
+  """
+  folder = pathlib.Path(folder)
+  found = release_lib.read_config(folder).get("preset")
+  if found not in (_DETECTOR, _LABELS):
+    raise errors.InputError(
+      folder / "config.json",
+      f"preset: expected {_DETECTOR!r} or {_LABELS!r}, found {found!r}",
+    )
+  return found
 
 
 def _load_heads(folder: _Path | None) -> heads.Heads | None:

@@ -66,15 +66,17 @@ def predict(
     spans, said = [(0.0, duration)], "the whole clip, as asked for"
   else:
     spans, said = _shots(path, duration), "shots, by FFmpeg's scdet"
-  heard = finders.listen(path, duration)
+  loudness, timed = finders.listen(path, duration)
   tracks, missing = [], []
   for start, end in spans:
+    text = finders.narrate(path, start, end)
+    events = timed(text.value)
     found = {
       "on_screen": finders_lib.Finding(value=True, said=said),
-      "text": finders.narrate(path, start, end),
-      **_heard(*heard, start, end, duration),
+      "text": text,
+      **_heard(loudness, events, start, end, duration),
     }
-    seen = finders.look(path, start, end, found["text"].value)
+    seen = finders.look(path, start, end, text.value)
     placed = found["loudness"].value is not None
     found |= _seen(seen, start, end, duration, placed=placed)
     there = {n: f for n, f in found.items() if f.value is not None}

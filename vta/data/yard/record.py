@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int16, UInt8
+from jaxtyping import Bool, Float, Int16, UInt8
 
 from vta.data import records
 from vta.data.yard import picture, scene, sound, stage, truth
 from vta.data.yard import recordings as recordings_lib
 from vta.data.yard.captions import captions, held_out_captions
+from vta.signals import events as events_lib
 from vta.signals import loudness as loudness_lib
 from vta.signals import masks as masks_lib
 
@@ -84,6 +85,7 @@ def record(
     "object_probability": objects.resample(times).probability.astype(
       np.float16
     ),
+    "object_sounding": _sounding(staged, rendered, heard, times),
   }
   if pictures:
     arrays["frames"] = picture.render_frames(
@@ -109,6 +111,21 @@ def record(
     ),
   }
   return records.Record(arrays=arrays, meta=meta)
+
+
+def _sounding(
+  staged: scene.Scene,
+  rendered: sound.SceneSound,
+  heard: Sequence[int] | None,
+  times: Float[np.ndarray, " f"],
+) -> Bool[np.ndarray, "f o"]:
+  """Whether each source is heard at each frame, as `truth.events` hears it."""
+  chosen = range(len(staged.sources)) if heard is None else heard
+  sounding = np.zeros((len(times), len(chosen)), bool)
+  for column, i in enumerate(chosen):
+    own = truth.events(rendered, [i])
+    sounding[:, column] = events_lib.to_binary(own, times) > 0.5
+  return sounding
 
 
 def _rng(staged: scene.Scene, stream: int) -> np.random.Generator:
