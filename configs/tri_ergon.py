@@ -3,8 +3,8 @@
   python -m vta train --config configs/tri_ergon.py:l --workdir runs/tri_ergon_l
 
 `:l` is the paper's 24 blocks (1.06B parameters, up to 60 s), `:s` its 20 (881M,
-10 s); 32 A100 and a batch of 256 there. `:l-aligned` puts loudness where time
-is instead of into tokens (ours). None has been run on real data yet. `:yard`,
+10 s); 32 A100 and a batch of 256 there. `-aligned` puts loudness where time is
+instead of into tokens (ours). None has been run on real data yet. `:yard`,
 6M parameters for two CPU cores, learns from the yard, and what MiniLM, the
 codec and a predictor's frame encoder say stands in LanguageBind's place.
 Latent records come from `python -m data_prep.encode --languagebind DIR`, where
@@ -18,7 +18,7 @@ From Stable Audio's public weights on:
 
 import ml_collections
 
-_VARIANTS = ("l", "s", "l-aligned", "yard")
+_VARIANTS = ("l", "s", "l-aligned", "yard", "yard-aligned")
 
 
 def get_config(arg: str = "l") -> ml_collections.ConfigDict:
@@ -101,9 +101,9 @@ def get_config(arg: str = "l") -> ml_collections.ConfigDict:
     config.denoiser.depth = 20
     config.window = 216
     config.conditioner.blocks = 60
-  if arg == "l-aligned":
+  if arg.endswith("-aligned"):
     config.conditioner.aligned = True
-  if arg == "yard":
+  if arg.startswith("yard"):
     config.steps = 3_000
     config.batch_size = 8
     config.codec = "vta/starter"

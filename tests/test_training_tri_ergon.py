@@ -4,20 +4,23 @@ import dataclasses
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import test_encoders_languagebind as towers_lib
 import tiny_release
 import tiny_stable_audio
 
-from data_prep import encode
+from data_prep import encode, see
 from vta import errors
+from vta.conditioning import frames as frames_lib
 from vta.data import records
 from vta.data.yard import record as yard_record
 from vta.data.yard import stage
 from vta.encoders import text
 from vta.inference import generator as generator_lib
 from vta.inference import job as job_lib
+from vta.inference import pictures, windows
 from vta.inference import tri_ergon as reader_lib
 from vta.interop import release, trees
 from vta.media import read, write
@@ -251,3 +254,88 @@ def test_towers_that_are_missing_are_named(config, tmp_path):
   )
   with pytest.raises(errors.InputError, match="languagebind/video"):
     bare.generate([job], bare.settings)
+
+
+@pytest.fixture(scope="module")
+def small(waves, tmp_path_factory):
+  """A predictor, and records that it has seen, without LanguageBind."""
+  folder = tmp_path_factory.mktemp("small")
+  sizes = frames_lib.FrameEncoderConfig(widths=(4, 4, 4), features=6, taps=3)
+  encoder = frames_lib.FrameEncoder(sizes)
+  blank = jnp.zeros((1, 2, 64, 64, 3), jnp.uint8)
+  params = jax.jit(encoder.init)(jax.random.key(0), blank, blank[..., 0])
+  release.save(
+    folder / "predictor",
+    config={
+      "preset": "predictor",
+      "frames": {"widths": (4, 4, 4), "features": 6, "taps": 3},
+      "clip": {"frame_rate": 15.0, "frame_size": 64},
+    },
+    parts={"frame_encoder": params["params"]},
+    card="",
+  )
+  encoded = encode.encode_records(
+    waves,
+    encode_wave=encode.wave_encoder(release.load(tiny_release.folder())),
+    texts=text.TextEncoder.load(),
+    captions=2,
+  )
+  eyes = pictures.Pictures(folder / "predictor")
+  records.write_shards(
+    folder / "seen", see.seen_records(encoded, eyes), shard_size=2
+  )
+  return folder
+
+
+def small_config(config, small):
+  with config.unlocked():
+    config.frames_from = str(small / "predictor")
+    config.data.train = config.data.validation = (str(small / "seen"),)
+    config.conditioner.width = config.denoiser.condition_width = 400
+  return config
+
+
+def test_small_towers_say_in_training_what_they_say_of_a_clip(
+  config, small, waves, tmp_path
+):
+  task = denoiser.DenoiserTask(small_config(config, small))
+  record = records.Shards([small / "seen"])[0]
+  example = task.of_preset.example(record, np.random.default_rng(0))
+  assert loop.train(task, config, tmp_path) == 0
+  made = generator_lib.Generator(tmp_path / "release")
+  write.write_wave(
+    tmp_path / "door.wav",
+    (waves[0].arrays["wave"] / 32768.0).astype(np.float32),
+  )
+  seen = read.Frames(
+    times=made.reader.frame_times(2.0),
+    images=waves[0].arrays["frames"],
+    report=read.FrameReport(
+      duration=2.0, fps=15.0, decoded=30, duplicated=0, missing=0
+    ),
+  )
+  captions = waves[0].meta["captions"][:2]
+  found = []
+  for caption in captions:
+    track = cues.Track(text=caption, reference=tmp_path / "door.wav")
+    job = job_lib.Job(duration=2.0, frames=seen, track=track, seed=0)
+    rows, _ = made.reader.inputs(job, windows.cover(44, size=48))
+    found.append(rows[0])
+    (wave,) = made.generate([job], made.settings)
+    assert np.isfinite(wave).all()
+  np.testing.assert_allclose(example["video"], found[0]["video"], atol=5e-3)
+  np.testing.assert_allclose(example["audio"], found[0]["audio"], atol=5e-2)
+  assert (
+    min(np.abs(example["text"] - row["text"]).max() for row in found) < 5e-3
+  )
+  assert np.abs(example["audio"]).max() > 0.1
+
+
+def test_pictures_by_another_encoder_are_refused(config, small, shards):
+  small_config(config, small)
+  record = next(iter(records.Shards([shards])))
+  preset = denoiser.DenoiserTask(config).of_preset
+  with pytest.raises(
+    errors.InputError, match=r"no pictures by .*data_prep.see"
+  ):
+    preset.example(record, np.random.default_rng(0))

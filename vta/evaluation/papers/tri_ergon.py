@@ -12,10 +12,16 @@ from vta.data.yard import truth
 from vta.evaluation import ablation, measures, stand
 from vta.signals import cues
 
-TRAININGS = {"tri_ergon": ablation.Training(config="tri_ergon.py:yard")}
+_TOKENS, _ALIGNED = "tri_ergon", "tri_ergon-aligned"
+TRAININGS = {
+  _TOKENS: ablation.Training(config="tri_ergon.py:yard"),
+  _ALIGNED: ablation.Training(config="tri_ergon.py:yard-aligned"),
+}
 
 
-def _row(name: str, paper: tuple[str, ...]) -> ablation.Row:
+def _row(
+  name: str, paper: tuple[str, ...] = (), *, training: str = _TOKENS
+) -> ablation.Row:
   letters = name.split("+")
 
   def track(clip, props):
@@ -32,7 +38,7 @@ def _row(name: str, paper: tuple[str, ...]) -> ablation.Row:
 
   return ablation.Row(
     name=name,
-    training="tri_ergon",
+    training=training,
     track=track,
     settings={"obey": False},
     paper=paper,
@@ -49,6 +55,7 @@ _D, _S, _O, _L = (
   measures.ONSETS,
   measures.LUFS,
 )
+_MEASURES = (_D, _S, _O, _L)
 TABLES = (
   ablation.Ablation(
     title="Tri-Ergon, Table 3: conditions",
@@ -64,7 +71,7 @@ TABLES = (
       _row("V+T+A+predicted", ("82.29", "1.06", ".238")),
       _row("V+T+A+LUFS", ("78.19", ".97", ".242")),
     ),
-    measures=(_D, _S, _O, _L),
+    measures=_MEASURES,
     claims=tuple(
       ablation.Claim(better=better, worse=worse, measure=measure)
       for better, worse, measure in (
@@ -81,6 +88,24 @@ TABLES = (
         ("V+T+A+LUFS", "V+T+A", _D),
         ("V+T+A+LUFS", "V+T+A", _O),
       )
+    ),
+  ),
+  ablation.Ablation(
+    title="Tri-Ergon with loudness at latent time in place of tokens (ours)",
+    columns=(),
+    wanted=_in_view,
+    rows=tuple(
+      _row(name, training=_ALIGNED)
+      for name in ("V+T", "V+T+predicted", "V+T+LUFS", "V+T+A+LUFS")
+    ),
+    measures=_MEASURES,
+    claims=tuple(
+      ablation.Claim(better=better, worse=worse, measure=measure)
+      for better, worse in (
+        ("V+T+predicted", "V+T"),
+        ("V+T+LUFS", "V+T+predicted"),
+      )
+      for measure in (_D, _O, _L)
     ),
   ),
 )
