@@ -147,7 +147,7 @@ class _Texts:
   All at once, in full batches, which costs a third of going clip by clip.
   """
 
-  def __init__(self, encoder: towers.Texts, texts: Iterable[str]):
+  def __init__(self, encoder: towers.TextEncoder, texts: Iterable[str]):
     ordered = sorted(texts)
     self._made = encoder.encode(ordered)
     self._row = {text: i for i, text in enumerate(ordered)}

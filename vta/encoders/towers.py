@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from vta import errors
 from vta.encoders import clip, t5, t5_text, text, weights
@@ -23,6 +23,25 @@ from vta.encoders import clip, t5, t5_text, text, weights
 # Tokens that a text may have, by what reads it.
 TOKENS = {"minilm": text.TOKENS, "t5": t5_text.TOKENS, "clip": 77}
 _CONFIG = "config.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Texts:
+  """What CLIP makes of n texts.
+
+  Attributes:
+    tokens: of the text, start and end, and zeros elsewhere (ours): Auffusion
+      attends to all 77, but what pads a text tells nothing new.
+    mask: true on the former.
+    pooled: the embedding, transformers' text_embeds before they are made of
+      length one.
+    cut: for each text the end of it that did not fit and was not read.
+  """
+
+  tokens: Float[np.ndarray, "n t d"]
+  mask: Bool[np.ndarray, "n t"]
+  pooled: Float[np.ndarray, "n p"]
+  cut: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,15 +54,10 @@ class ClipTexts:
 
   encoder: clip.TextEncoder
 
-  def encode(self, texts: Sequence[str]) -> text.TextFeatures:
-    """Tokens and embeddings of each text.
-
-    Of the tokens those of the text, start and end, and zeros elsewhere (ours):
-    Auffusion attends to all 77, but what pads tells nothing new. `pooled` is
-    transformers' text_embeds before it is made of length one.
-    """
+  def encode(self, texts: Sequence[str]) -> Texts:
+    """Of each text; the others in the list do not matter."""
     made = self.encoder.encode(texts)
-    return text.TextFeatures(
+    return Texts(
       tokens=np.where(made.mask[..., None], made.tokens, np.float32(0.0)),
       mask=made.mask,
       pooled=made.projected,
@@ -83,10 +97,10 @@ class ClipFrames:
     return self.encoder.encode(frames).projected
 
 
-Texts = text.TextEncoder | t5_text.T5TextEncoder | ClipTexts
+TextEncoder = text.TextEncoder | t5_text.T5TextEncoder | ClipTexts
 
 
-def load_texts(by: str, folder: str | os.PathLike) -> Texts:
+def load_texts(by: str, folder: str | os.PathLike) -> TextEncoder:
   """What reads prompts.
 
   Args:

@@ -56,7 +56,7 @@ class Reader(foley.Reader):
     return None
 
   @functools.cached_property
-  def _text_encoder(self) -> towers.Texts:
+  def _text_encoder(self) -> towers.TextEncoder:
     by = self._system.text_by
     if by != "minilm":
       towers.check(by, self._folder / by, tokens=self._system.text_width)

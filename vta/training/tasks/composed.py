@@ -17,7 +17,7 @@ from vta import errors
 from vta.conditioning import composed
 from vta.data import records
 from vta.encoders import towers
-from vta.interop import release, trees
+from vta.interop import exchange, release, trees
 from vta.models import dit
 from vta.training import state, system
 from vta.training.tasks import foley
@@ -178,8 +178,13 @@ class Composed(foley.Foley):
     more than any list of them holds.
     """
     for name, source in self._towers.items():
-      if not (folder / name).exists():
+      if (folder / name).exists():
+        continue
+      # Public folders have the same weights in other forms too.
+      if source.is_symlink() or not any(source.glob("*.safetensors")):
         release.copy(source, folder / name)
+      else:
+        exchange.copy_files(source, folder / name)
     if self._system.text_by == system.TEXTS[0]:
       super().finish(folder)
 
