@@ -7,7 +7,8 @@
 A row trains beside what came before it, which is frozen: `base_from` names
 that release.
 
-  text             text to audio, the base of all but VTA-SAM's
+  text             text to audio, the base of all but VTA-SAM's; at full size
+                   `text-clip` is Smooth-Foley's
   draw_an_audio    the base, then frames whole and masked in a layer of their
                    own; `draw_an_audio-loudness`, beside that, the curve
   sonicvision      the base, then events by a control branch
@@ -18,7 +19,17 @@ that release.
                    (both as tokens) and `-o_plus_v` are its other fusions, and
                    `vta_sam-text` has text too, each dropped on its own
 
-Alone they are of Tri-Ergon-S's size (881M and what is added), not yet run.
+Alone they are of Tri-Ergon-S's size (881M and what is added), not yet run. The
+papers' own towers read and see for them: FLAN-T5-large (Tango's; VTA-SAM and
+Smooth-Foley read by CLIP) and CLIP ViT-L/14. Public folders of both are put
+or linked into one folder, as t5 and clip; a release has what it needs of them:
+
+  python -m data_prep.encode --records data/waves --codec runs/codec/release \
+      --t5 towers/t5 --clip towers/clip --out data/train
+  python -m vta train --config configs/composed.py:draw_an_audio \
+      --workdir runs/draw_an_audio --set base_from=runs/text/release
+
+Records for `text-clip` and `smooth_foley` are encoded without --t5.
 `-yard` is 6M parameters on the yard's scenes for two CPU cores, on the
 starter's codec and frame encoder.
 """
@@ -36,6 +47,7 @@ _FUSIONS = {
 _MASKED = (*_TEXT, ("frames", "layer"))
 _PLACES = {
   "text": _TEXT,
+  "text-clip": _TEXT,
   "draw_an_audio": _MASKED,
   "draw_an_audio-loudness": (*_MASKED, ("loudness", "input")),
   "sonicvision": (*_TEXT, ("events", "control")),
@@ -59,12 +71,16 @@ _DROPS = {
   "draw_an_audio": {"text": 0.05, "frames": 0.05},
   "vta_sam-text": {"text": 0.4, "frames": 0.4, "objects": 0.4},
 }
+# What reads text: width and number of its tokens (papers.md 2.1, 5.2).
+_TEXT_BY = {"t5": (1024, 128), "clip": (768, 77)}
+# What makes tokens of CLIP's embeddings: papers.md 1.3, 4.1 and 5.3.
+_PROJECTORS = {"vta_sam": "linear", "smooth_foley": "norm"}
 
 
 def get_config(arg: str) -> ml_collections.ConfigDict:
   """A row of the table, at full size or with "-yard"."""
   row, yard = arg.removesuffix("-yard"), arg.endswith("-yard")
-  if row not in _PLACES:
+  if row not in _PLACES or arg == "text-clip-yard":
     raise ValueError(
       f"composed.py knows {', '.join(map(repr, _PLACES))}, with or without "
       f"'-yard', not {arg!r}"
@@ -121,7 +137,7 @@ def get_config(arg: str) -> ml_collections.ConfigDict:
     }
   )
   if config.conditioner.masked:
-    # papers.md 1.3: boxes, everything in 0.4, one box for the whole clip.
+    # papers.md 1.3: boxes, one box for the whole clip, in the rest everything.
     config.masks = ml_collections.ConfigDict(
       {"boxes": 0.5, "union": 0.1, "jitter": 0.1}
     )
@@ -183,6 +199,8 @@ def get_config(arg: str) -> ml_collections.ConfigDict:
     }
   )
 
+  if not yard:
+    _use_towers(config, row)
   if yard:
     config.steps = 1_000
     if row == "text":
@@ -233,3 +251,23 @@ def get_config(arg: str) -> ml_collections.ConfigDict:
       {"learning_rate": 1e-3, "warmup": 0.99, "cooldown": 0.3}
     )
   return config.lock()
+
+
+def _use_towers(config: ml_collections.ConfigDict, row: str) -> None:
+  """What the papers read text by and see frames by."""
+  paper = row.partition("-")[0]
+  clip = paper in ("smooth_foley", "vta_sam") or row == "text-clip"
+  text_by = "clip" if clip else "t5"
+  width, tokens = _TEXT_BY[text_by]
+  # The towers' folders, by name, for releases; "" where they are to do without.
+  config.towers = "towers"
+  config.clip.update(
+    {
+      "frame_size": 224,
+      "text_by": text_by,
+      "text_width": width,
+      "text_tokens": tokens,
+    }
+  )
+  config.conditioner.frames = {"by": "clip", "tower": 768}
+  config.conditioner.projector = _PROJECTORS.get(paper, "mlp")

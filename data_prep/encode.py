@@ -10,11 +10,15 @@ hides cannot sound. With `--languagebind DIR` sound, picture and captions gain
 LanguageBind's vectors, which `tri_ergon` is conditioned on; DIR holds the
 public folders LanguageBind_Video_V1.5_FT as video and LanguageBind_Audio_FT as
 audio, and sees the frames as large as the records have them. With `--dinov2
-DIR` the LUFS predictor's pictures, 6 a second, are looked at. With `--clip DIR`
-frames and object labels gain CLIP's vectors of one space, which
-`label_similarity` learns on. A --codec that
+DIR` the LUFS predictor's pictures, 6 a second, are looked at. A --codec that
 has a text_encoder, as what `python -m vta import` makes of Stable Audio, reads
 the captions by that too, which tuning it needs.
+
+The papers' presets at full size (configs/composed.py) are trained on what
+public folders of transformers make of a clip. With `--clip DIR` that CLIP takes
+the text encoder's place, and frames give way to its embeddings of them, as the
+mask shows them and, where there is one, whole; with `--t5 DIR` captions are
+read by that T5. Both together make records for all of them but Smooth-Foley's.
 
 Shards appear whole or not at all; an interrupted run goes on with the same
 command at the first one that is missing. Shards that another codec or other
@@ -28,7 +32,7 @@ import dataclasses
 import functools
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tqdm
@@ -36,9 +40,8 @@ import tqdm
 from data_prep import shards as shards_lib
 from vta import errors
 from vta.data import records
-from vta.encoders import clip as clip_lib
 from vta.encoders import dinov2 as dinov2_lib
-from vta.encoders import languagebind, t5_text
+from vta.encoders import languagebind, t5_text, towers
 from vta.encoders import picture as picture_lib
 from vta.encoders import text as text_lib
 from vta.inference import chunks
@@ -57,9 +60,11 @@ _BY_TOOL = {
   "tower": {"frame_features"},
   "bound": {"text_vectors", "video_vector", "audio_vector"},
   "dinov2": {"looks"},
-  "clip": {"clip_frames", "clip_labels"},
   "t5": {"t5_tokens", "t5_mask"},
+  "clip": {"frame_features"},
+  "prompts": set(),
 }
+_PIXELS = frozenset(("frames", "mask"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,25 +121,44 @@ class Bound:
 class Clip:
   """CLIP's two towers."""
 
-  image: clip_lib.ImageEncoder
-  text: clip_lib.TextEncoder
+  texts: towers.ClipTexts
+  frames: towers.ClipFrames
 
   @classmethod
   def load(cls, folder: pathlib.Path) -> Clip:
-    """Reads a folder that holds both."""
+    """Reads a public folder of both."""
     return cls(
-      image=clip_lib.ImageEncoder.load(folder),
-      text=clip_lib.TextEncoder.load(folder),
+      texts=towers.load_texts("clip", folder),
+      frames=towers.load_frames(folder),
     )
 
   def encode(self, record: records.Record) -> dict[str, np.ndarray]:
-    """The fields that a latent record gains, in float32."""
-    frames = self.image.encode(_visible(record)).projected
-    labels = record.meta["objects"]
-    named = np.zeros((0, frames.shape[1]), np.float32)
-    if labels:
-      named = self.text.encode(labels).projected
-    return {"clip_frames": frames, "clip_labels": named}
+    """The fields that take the place of frames and mask, in float32."""
+    frames, mask = record.arrays["frames"], record.mask
+    made = {"frame_features": self.frames.encode(frames, mask)}
+    if mask is not None:
+      made["whole_features"] = self.frames.encode(frames)
+    return made
+
+
+class _Texts:
+  """Texts as an encoder has them.
+
+  All at once, in full batches, which costs a third of going clip by clip.
+  """
+
+  def __init__(self, encoder: towers.TextEncoder, texts: Iterable[str]):
+    ordered = sorted(texts)
+    self._made = encoder.encode(ordered)
+    self._row = {text: i for i, text in enumerate(ordered)}
+
+  def tokens(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens and mask."""
+    rows = [self._row[text] for text in texts]
+    return self._made.tokens[rows].astype(np.float16), self._made.mask[rows]
+
+  def vectors(self, texts: Sequence[str]) -> np.ndarray:
+    return self._made.pooled[[self._row[text] for text in texts]]
 
 
 def encode_records(
@@ -146,21 +170,20 @@ def encode_records(
   tower: picture_lib.PictureEncoder | None = None,
   bound: Bound | None = None,
   dinov2: dinov2_lib.Encoder | None = None,
-  clip: Clip | None = None,
   t5: t5_text.T5TextEncoder | None = None,
+  clip: Clip | None = None,
+  prompts: t5_text.T5TextEncoder | None = None,
 ) -> Iterator[records.Record]:
   """The latent records of wave records; keeps `captions` captions of each.
 
-  All texts are encoded first, once each and in full batches, which costs a
-  third of going clip by clip.
+  Captions are read by `prompts`, or by `clip`, or by `texts`, and labels by
+  `clip`, or by `texts`.
   """
-  words = {
-    text
-    for record in source
-    for text in (*record.meta["captions"][:captions], *record.meta["objects"])
-  }
-  worded = texts.encode(sorted(words))
-  row = {text: i for i, text in enumerate(sorted(words))}
+  labels_by = texts if clip is None else clip.texts
+  words = {text for r in source for text in r.meta["captions"][:captions]}
+  labels = {text for r in source for text in r.meta["objects"]}
+  shown = _Texts(labels_by, labels if prompts else labels | words)
+  said = _Texts(prompts, words) if prompts else shown
   for record in source:
     arrays = dict(record.arrays)
     mean, std = encode_wave(arrays.pop("wave").astype(np.float32) / 32768.0)
@@ -171,26 +194,32 @@ def encode_records(
     if bound is not None:
       vectors = bound.encode(record, kept)
       arrays |= {k: v.astype(np.float16) for k, v in vectors.items()}
-    said = [row[caption] for caption in kept]
-    shown = [row[label] for label in record.meta["objects"]]
     if t5 is not None:
       arrays |= _read(kept, t5)
-    if clip is not None:
-      vectors = clip.encode(record)
-      arrays |= {k: v.astype(np.float16) for k, v in vectors.items()}
     if dinov2 is not None:
       arrays["looks"] = _looks(record, dinov2).astype(np.float16)
+    meta = _by(clip, prompts)
+    tokens, mask = said.tokens(kept)
+    if meta:
+      tokens, mask = _trimmed(tokens, mask)
+    if clip is not None:
+      seen = clip.encode(record)
+      arrays = {k: v for k, v in arrays.items() if k not in _PIXELS}
+      arrays |= {k: v.astype(np.float16) for k, v in seen.items()}
+      meta["frames_were"] = record.arrays["frames"].shape[1:3]
+    vectors = shown.vectors(record.meta["objects"])
     yield records.Record(
       arrays={
         **arrays,
         "latent_mean": mean.astype(np.float16),
         "latent_std": std.astype(np.float16),
-        "text_tokens": worded.tokens[said].astype(np.float16),
-        "text_mask": worded.mask[said],
-        "object_vectors": worded.pooled[shown].astype(np.float16),
+        "text_tokens": tokens,
+        "text_mask": mask,
+        "object_vectors": vectors.astype(np.float16),
       },
       meta={
         **record.meta,
+        **meta,
         "captions": kept,
         "latents_by": encode_wave.digest,
       },
@@ -200,13 +229,24 @@ def encode_records(
 def _read(
   captions: Sequence[str], t5: t5_text.T5TextEncoder
 ) -> dict[str, np.ndarray]:
-  """T5's tokens, as many as the longest caption has."""
+  """T5's tokens."""
   made = t5.encode(captions)
-  size = int(made.mask.sum(axis=1).max(initial=0))
-  return {
-    "t5_tokens": made.tokens[:, :size].astype(np.float16),
-    "t5_mask": made.mask[:, :size],
-  }
+  tokens, mask = _trimmed(made.tokens, made.mask)
+  return {"t5_tokens": tokens.astype(np.float16), "t5_mask": mask}
+
+
+def _trimmed(
+  tokens: np.ndarray, mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """As many as the longest caption has."""
+  size = int(mask.sum(axis=1).max(initial=0))
+  return tokens[:, :size], mask[:, :size]
+
+
+def _by(clip: Clip | None, prompts: object) -> dict[str, object]:
+  """What records say of which towers read and saw them."""
+  by = {} if clip is None else {"text_by": "clip", "frames_by": "clip"}
+  return by if prompts is None else {**by, "text_by": "t5"}
 
 
 def _looks(record: records.Record, dinov2: dinov2_lib.Encoder) -> np.ndarray:
@@ -247,8 +287,10 @@ def main() -> int:
   parser.add_argument("--captions", type=int, default=4)
   parser.add_argument("--languagebind", type=pathlib.Path, metavar="DIR")
   parser.add_argument("--dinov2", type=pathlib.Path, metavar="DIR")
-  parser.add_argument("--clip", type=pathlib.Path, metavar="DIR")
-  parser.add_argument("--tower", choices=("efficientnet-lite0",))
+  parser.add_argument("--t5", type=pathlib.Path, metavar="DIR")
+  features = parser.add_mutually_exclusive_group()
+  features.add_argument("--tower", choices=("efficientnet-lite0",))
+  features.add_argument("--clip", type=pathlib.Path, metavar="DIR")
   args = parser.parse_args()
   release = release_lib.load(args.codec)
   encode_wave = wave_encoder(release)
@@ -264,15 +306,25 @@ def main() -> int:
     tools["dinov2"] = dinov2_lib.Encoder.load(args.dinov2)
   if args.clip:
     tools["clip"] = Clip.load(args.clip)
+  if args.t5:
+    tools["prompts"] = towers.load_texts("t5", args.t5)
   prompts = args.codec / exchange.TEXT_ENCODER
   if prompts.is_dir():
     tools["t5"] = t5_text.T5TextEncoder.load(prompts)
   gained = _ALWAYS.union(*(_BY_TOOL[name] for name in tools))
+
+  def fields(known):
+    lost = {"wave"} | (_PIXELS if args.clip else set())
+    whole = {"whole_features"} if args.clip and "mask" in known else set()
+    return (known - lost) | gained | whole
+
   missing = shards_lib.missing(
     args.records,
     args.out,
-    fields=lambda known: (known - {"wave"}) | gained,
+    fields=fields,
     latents_by=encode_wave.digest,
+    **{"text_by": None, "frames_by": None}
+    | _by(tools.get("clip"), tools.get("prompts")),
   )
   for number, shard in tqdm.tqdm(missing, unit="shard"):
     encoded = encode_records(

@@ -35,9 +35,14 @@ def seen_records(
   """The records of `source` with pictures in the place of frames and mask.
 
   Raises:
-    InputError: the encoder wants features of a tower that a record lacks.
+    InputError: a record has no frames, or lacks the features of the tower that
+      the encoder wants.
   """
   for record in source:
+    if "frames" not in record.arrays:
+      raise errors.InputError(
+        str(record.meta["id"]), "has no frames: a tower or we have seen it"
+      )
     kept = {k: v for k, v in record.arrays.items() if k not in _HIDDEN}
     tower = record.arrays.get("frame_features") if eyes.tower else None
     if eyes.tower and tower is None:

@@ -77,7 +77,6 @@ def test_every_field_refuses_another_dtype_and_rank(name):
     ("latent_std", (7, 5)),
     ("object_probability", (5, 3)),
     ("object_sounding", (4, 2)),
-    ("clip_labels", (2, 16)),
     ("text_mask", (3, 8)),
   ],
 )

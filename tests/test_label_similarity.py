@@ -18,6 +18,7 @@ from vta import cli, errors
 from vta.data import continuous, records
 from vta.data.yard import record as yard_record
 from vta.data.yard import stage
+from vta.encoders import clip as clip_towers
 from vta.encoders import text
 from vta.inference import finders, label_events, predict
 from vta.interop import release
@@ -124,17 +125,17 @@ def clip(seed, *, frames=12, labels=2, digest=None):
   chosen = rng.choice(4, labels, replace=False)
   sounding = rng.random((frames, labels)) < 0.4
   seen = sounding @ WORDS[chosen] + 0.7 * WORDS[5]
-  vectors = np.pad(WORDS[chosen], ((0, 0), (0, LABELS - FRAMES)))
+  name, by, width = "frame_features", {"frames_by": "clip"}, FRAMES
+  if digest is not None:
+    name, by, width = "pictures", {"pictures_by": digest}, LABELS
+  vectors = np.pad(WORDS[chosen], ((0, 0), (0, width - FRAMES)))
   return records.Record(
     arrays={
-      "pictures": (3.0 * seen).astype(np.float16),
-      "clip_frames": (3.0 * seen).astype(np.float16),
+      name: (3.0 * seen).astype(np.float16),
       "object_vectors": vectors.astype(np.float16),
-      "clip_labels": WORDS[chosen].astype(np.float16),
       "object_sounding": sounding,
     },
-    meta={"id": f"clip-{seed}", "duration": frames / RATE}
-    | ({} if digest is None else {"pictures_by": digest}),
+    meta={"id": f"clip-{seed}", "duration": frames / RATE, **by},
   )
 
 
@@ -271,7 +272,7 @@ def test_an_example_s_labels_go_with_their_columns(tmp_path):
   assert made["labels"].shape == (2, FRAMES)
   for column, label in enumerate(made["labels"]):
     (i,) = np.flatnonzero(
-      np.all(whole.arrays["clip_labels"] == label.astype(np.float16), axis=1)
+      np.all(whole.arrays["object_vectors"] == label.astype(np.float16), axis=1)
     )
     # The stretch is where its frames are.
     shown = made["frames"] @ label / 3.0 > 0.5
@@ -288,8 +289,7 @@ def test_an_example_s_labels_go_with_their_columns(tmp_path):
   ("name", "said"),
   [
     ("object_sounding", "no object_sounding: make it anew by `python -m vta y"),
-    ("clip_frames", "no clip_frames: make it anew by .*data_prep.encode --cl"),
-    ("clip_labels", "no clip_labels: make it anew by .*data_prep.encode --cl"),
+    ("frame_features", "no frame_features: make it .*data_prep.encode --clip"),
   ],
 )
 def test_records_that_lack_a_field_are_refused_by_name(tmp_path, name, said):
@@ -456,14 +456,14 @@ def test_clip_sees_in_records_as_in_videos(video, tmp_path):
   frames, labels = (
     made.arrays[name].astype(np.float32) for name in task_lib.CLIP
   )
-  eyes = encode.Clip.load(folder / "clip")
-  shown = eyes.image.encode(made.arrays["frames"]).projected
-  named = eyes.text.encode([s.thing for s in staged.sources]).projected
+  wave = yard_record.record(staged)
+  shown = clip_towers.ImageEncoder.load(folder / "clip")
+  shown = shown.encode(wave.arrays["frames"]).projected
+  named = clip_towers.TextEncoder.load(folder / "clip")
+  named = named.encode([s.thing for s in staged.sources]).projected
   np.testing.assert_allclose(frames, shown, atol=5e-3, rtol=5e-3)
   np.testing.assert_allclose(labels, named, atol=5e-3, rtol=5e-3)
   assert made.arrays["object_sounding"].shape == (15, 2)
-  none = records.Record(arrays=made.arrays, meta={**made.meta, "objects": []})
-  assert eyes.encode(none)["clip_labels"].shape == (0, 20)
 
 
 def test_what_is_no_label_similarity(tmp_path, video, capfd):

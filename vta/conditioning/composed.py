@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -54,21 +55,25 @@ class ComposedConfig:
     width: of stream tokens and of the sequences at latent time.
     vector_width: of each of the vector's parts: timing, text.
     places: (feature, place) pairs, in any order.
-    frames: the frame encoder.
+    frames: the frame encoder, or the tower in its place.
     masked: whether frames are seen twice, whole and under the mask, by one
       encoder (Draw an Audio); otherwise under the mask alone.
     positions: whether the tokens of frames tell when they are.
     clip_wise: whether the tokens of frames are one, their mean: FoleyCrafter's
       form, which Smooth-Foley compares with.
+    projector: what makes tokens of features of frames: "mlp" is Draw an
+      Audio's (papers.md 1.3), "linear" VTA-SAM's, "norm" with a norm behind it
+      Smooth-Foley's, one token a frame (papers.md 5.3).
   """
 
   width: int
   vector_width: int
   places: tuple[tuple[str, str], ...]
-  frames: frames_lib.FrameEncoderConfig
+  frames: frames_lib.FrameEncoderConfig | frames_lib.TowerConfig
   masked: bool = False
   positions: bool = True
   clip_wise: bool = False
+  projector: Literal["mlp", "linear", "norm"] = "mlp"
 
   def __post_init__(self):
     for feature, place in self.places:
@@ -76,6 +81,8 @@ class ComposedConfig:
         raise ValueError(f"{feature} has no place {place!r}")
     if not self.at("concat"):
       raise ValueError("cross-attention needs a feature at concat")
+    if self.projector not in ("mlp", "linear", "norm"):
+      raise ValueError(f"there is no projector {self.projector!r}")
 
   @property
   def features(self) -> tuple[str, ...]:
@@ -131,9 +138,13 @@ class Composed(nn.Module):
       self.summary_in = nn.Dense(c.vector_width)
       sizes["summary"] = c.vector_width
     if "frames" in c.features:
-      self.frame_encoder = frames_lib.FrameEncoder(c.frames)
+      if isinstance(c.frames, frames_lib.FrameEncoderConfig):
+        self.frame_encoder = frames_lib.FrameEncoder(c.frames)
       self.frames_in = nn.Dense(c.width)
-      self.frames_out = nn.Dense(c.width)
+      if c.projector == "mlp":
+        self.frames_out = nn.Dense(c.width)
+      if c.projector == "norm":
+        self.frames_norm = nn.LayerNorm(epsilon=1e-5)
       sizes["frames"] = c.width
     if "objects" in c.features:
       self.objects_in = nn.Dense(c.width)
@@ -170,7 +181,11 @@ class Composed(nn.Module):
     if "loudness" in c.features:
       made["loudness"] = self.signal_encoder(inputs["loudness"])
     if "frames" in c.features:
-      tokens = self.frames_out(nn.gelu(self.frames_in(self._seen(inputs))))
+      tokens = self.frames_in(self._seen(inputs))
+      if c.projector == "mlp":
+        tokens = self.frames_out(nn.gelu(tokens))
+      if c.projector == "norm":
+        tokens = self.frames_norm(tokens)
       if {"input", "block"} & {p for f, p in c.places if f == "frames"}:
         made["frames_aligned"] = frames_lib.at_latents(
           tokens, inputs["frame_left"], inputs["frame_fraction"]
@@ -186,6 +201,9 @@ class Composed(nn.Module):
     """Frames under the mask, or whole and under it, side by side."""
     if "pictures" in inputs:  # the frozen encoder has seen them before
       return inputs["pictures"]
+    if isinstance(self.config.frames, frames_lib.TowerConfig):
+      names = ["whole_features"] * self.config.masked + ["frame_features"]
+      return jnp.concatenate([inputs[name] for name in names], axis=-1)
     tower = inputs.get("frame_features")
     masked = self.frame_encoder(inputs["frames"], inputs["mask"], tower)
     if not self.config.masked:

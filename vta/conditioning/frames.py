@@ -35,6 +35,19 @@ class FrameEncoderConfig:
   tower: int = 0
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TowerConfig:
+  """A frozen tower that sees the frames, and no encoder of ours.
+
+  Attributes:
+    by: its name.
+    tower: width of what it says of each frame.
+  """
+
+  by: str
+  tower: int
+
+
 class FrameEncoder(nn.Module):
   """Pictures, what moved in them, and the mask, to one vector a frame.
 

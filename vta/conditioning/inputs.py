@@ -32,11 +32,15 @@ class Geometry:
     latents: latent frames.
     latent_rate: latent frames a second (44100 / 2048).
     frames: video frames.
-    frame_size: side of a frame in pixels, which are squashed to squares.
+    frame_size: side of a frame in pixels, which are squashed to squares; 0
+      where nobody looks at pixels.
     text_width: width of the text encoder's tokens.
     text_tokens: tokens a caption is padded to.
     reference_width: numbers that describe a reference recording.
+    object_width: of labels' vectors, where it is not the text's.
     tower: width of a frozen tower's features of a frame; 0 is no tower.
+    whole: whether there are its features of the whole frames too, besides
+      those of what the mask shows.
   """
 
   latents: int
@@ -46,7 +50,9 @@ class Geometry:
   text_width: int
   text_tokens: int
   reference_width: int
+  object_width: int = 0
   tower: int = 0
+  whole: bool = False
 
 
 def geometry(
@@ -79,7 +85,7 @@ def geometry(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prompt:
-  """One prompt as the text encoder's tokens."""
+  """One prompt as the text encoder's tokens, as many as there is room for."""
 
   tokens: Float[np.ndarray, "s d"]
   mask: Bool[np.ndarray, "s"]
@@ -103,6 +109,7 @@ def assemble(
   frame_times: Float[np.ndarray, "f"] | None = None,
   mask: UInt8[np.ndarray, "f h w"] | None = None,
   frame_features: Float[np.ndarray, "f e"] | None = None,
+  whole_features: Float[np.ndarray, "f e"] | None = None,
   pictures: Float[np.ndarray, "f d"] | None = None,
   text: Prompt | None = None,
   reference: Float[np.ndarray, "r"] | None = None,
@@ -119,7 +126,9 @@ def assemble(
     frames: video frames, of the whole clip or of what is around the stretch.
     frame_times: their times on the clip's axis.
     mask: 255 where the picture should sound, 0 elsewhere; None means all.
-    frame_features: the tower's, of the frames under the mask.
+    frame_features: the tower's, of the frames under the mask; beside the
+      frames, or, where the geometry has no pixels, in their place.
+    whole_features: the tower's, of the whole frames.
     pictures: what the conditioner's own frame encoder, frozen, made of the
       frames under the mask; takes the place of the three.
     text: the prompt.
@@ -130,32 +139,33 @@ def assemble(
 
   Returns:
     name -> array without a batch axis; `asked` is bool in the order of
-    `NAMES`; `frame_times` are seconds from `start`; `frame_features` is there
-    only if the geometry has a tower, and `pictures` or `frames` and `mask`, not
-    both.
+    `NAMES`; `frame_times` are seconds from `start`; of what is seen there is
+    what the geometry has a size for, and `pictures` take the place of all.
 
   Raises:
     ValueError: frames without the tower's features, features without use, or
       frames as pixels and as pictures.
   """
-  wanted = geometry.tower > 0 and frames is not None
-  if wanted != (frame_features is not None):
+  size, told = geometry.frame_size, frame_features is not None
+  if size and told != (geometry.tower > 0 and frames is not None):
     raise ValueError("frame_features come with frames and a tower, or not")
+  if not size and (frames is not None or (told and not geometry.tower)):
+    raise ValueError("without pixels there are a tower's features alone")
+  if geometry.whole and told != (whole_features is not None):
+    raise ValueError("whole_features come with frame_features")
   if frames is not None and pictures is not None:
     raise ValueError("frames or pictures, not both")
-  size = geometry.frame_size
   times = start + timing.centres(geometry.latents, geometry.latent_rate)
   valid = times < total + 0.5 / geometry.latent_rate
 
-  size_of = {"frames": (size, size, 3), "mask": (size, size)}
+  size_of = {"frames": (size, size, 3), "mask": (size, size)} if size else {}
   seen = {
     name: np.zeros((geometry.frames, *rest), np.uint8)
     for name, rest in size_of.items()
   }
-  if geometry.tower:
-    seen["frame_features"] = np.zeros(
-      (geometry.frames, geometry.tower), np.float32
-    )
+  of_tower = ["frame_features"] if geometry.tower else []
+  for name in of_tower + ["whole_features"] * geometry.whole:
+    seen[name] = np.zeros((geometry.frames, geometry.tower), np.float32)
   if pictures is not None:
     seen = {
       "pictures": np.zeros((geometry.frames, pictures.shape[1]), np.float32)
@@ -164,6 +174,7 @@ def assemble(
     "frames": frames,
     "mask": mask,
     "frame_features": frame_features,
+    "whole_features": whole_features,
     "pictures": pictures,
   }
   if frame_times is not None:
@@ -175,7 +186,8 @@ def assemble(
   stamps = np.zeros(geometry.frames, np.float32)
   left = np.zeros(geometry.latents, np.int32)
   fraction = np.zeros(geometry.latents, np.float32)
-  shown = given["frames"] if pictures is None else given["pictures"]
+  ways = (given[name] for name in ("pictures", "frames", "frame_features"))
+  shown = next((way for way in ways if way is not None), None)
   if shown is not None:
     count = len(shown)
     for name, array in seen.items():
@@ -194,7 +206,8 @@ def assemble(
   tokens = np.zeros((geometry.text_tokens, geometry.text_width), np.float32)
   token_mask = np.zeros(geometry.text_tokens, bool)
   if text is not None:
-    tokens[:], token_mask[:] = text.tokens, text.mask
+    count = len(text.tokens)
+    tokens[:count], token_mask[:count] = text.tokens, text.mask
 
   described = np.zeros(geometry.reference_width, np.float32)
   if reference is not None:
@@ -208,7 +221,8 @@ def assemble(
   if events is not None:
     sounding[:] = event_channels(events, times, geometry.latent_rate)
 
-  sequence = np.zeros((geometry.latents, geometry.text_width), np.float32)
+  object_width = geometry.object_width or geometry.text_width
+  sequence = np.zeros((geometry.latents, object_width), np.float32)
   if objects is not None:
     sequence[:] = timing.interpolate(
       objects.probability @ objects.vectors, objects.times, times

@@ -30,13 +30,13 @@ VERSION = 1
 
 # name -> (dtype, dimensions). Equal letters must agree within a record:
 # t samples, l latents, c latent channels, f frames, h w pixels, n loudness
-# blocks, k events, o objects, p captions, s text tokens, d text width, e width
-# of a frozen tower's features of the frames as the mask shows them, v width of
-# what the preset's own frame encoder makes of them, x width of LanguageBind's
-# vectors of captions, sound and picture, i tokens of T5 and j their width, y
-# pictures at 6 a second and z width of DINOv2's class tokens of them, q width
-# of CLIP's space of frames and labels. What object_probability says is seen
-# need not sound, nor what sounds be seen.
+# blocks, k events, o objects and q the width of their labels' vectors, p
+# captions, s text tokens, d text width, e width of a frozen tower's features of
+# the frames as the mask shows them, and whole, v width of what the preset's own
+# frame encoder makes of them, x width of LanguageBind's vectors of captions,
+# sound and picture, i tokens of T5 and j their width, y pictures at 6 a second
+# and z width of DINOv2's class tokens of them. What object_probability says is
+# seen need not sound, nor what sounds be seen.
 FIELDS: Mapping[str, tuple[str, str]] = {
   "wave": ("int16", "t 2"),
   "latent_mean": ("float16", "l c"),
@@ -45,11 +45,12 @@ FIELDS: Mapping[str, tuple[str, str]] = {
   "frame_times": ("float32", "f"),
   "mask": ("uint8", "f h w/8"),
   "frame_features": ("float16", "f e"),
+  "whole_features": ("float16", "f e"),
   "pictures": ("float16", "f v"),
   "loudness": ("float32", "n 2"),
   "loudness_times": ("float32", "n"),
   "events": ("float32", "k 2"),
-  "object_vectors": ("float16", "o d"),
+  "object_vectors": ("float16", "o q"),
   "object_probability": ("float16", "f o"),
   "object_sounding": ("bool", "f o"),
   "text_tokens": ("float16", "p s d"),
@@ -60,8 +61,6 @@ FIELDS: Mapping[str, tuple[str, str]] = {
   "audio_vector": ("float16", "x"),
   "video_vector": ("float16", "x"),
   "looks": ("float16", "y z"),
-  "clip_frames": ("float16", "f q"),
-  "clip_labels": ("float16", "o q"),
 }
 
 

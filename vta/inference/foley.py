@@ -42,22 +42,35 @@ class Reader:
     encode_wave: EncodeWave,
   ):
     """`encode_wave` is the release's codec, for references."""
-    tower = system.conditioner.config.frames.tower
-    if tower not in (0, picture_lib.WIDTH):
-      raise errors.InputError(
-        release.folder / "config.json",
-        f"conditioner.frames.tower is {tower}; the only tower known, "
-        f"EfficientNet-Lite0, has {picture_lib.WIDTH}",
-      )
     self._system = system
     self.frame_rate = system.frame_rate
     self.frame_size = system.frame_size
     self._encode_wave = encode_wave
-    self._vocabulary = vocabulary_lib.Vocabulary.load(release.folder)
+    self._folder = release.folder
+    self._check_tower()
+    self._vocabulary = self._known_words()
+
+  def _check_tower(self) -> None:
+    """Raises InputError for a tower that nobody knows."""
+    tower = self._system.conditioner.config.frames.tower
+    if tower not in (0, picture_lib.WIDTH):
+      raise errors.InputError(
+        self._folder / "config.json",
+        f"conditioner.frames.tower is {tower}; the only tower known, "
+        f"EfficientNet-Lite0, has {picture_lib.WIDTH}",
+      )
+
+  def _known_words(self) -> vocabulary_lib.Vocabulary:
+    """What the model was trained on."""
+    return vocabulary_lib.Vocabulary.load(self._folder)
 
   @functools.cached_property
   def _text_encoder(self) -> text_lib.TextEncoder:
     return text_lib.TextEncoder.load()
+
+  @property
+  def _label_encoder(self) -> text_lib.TextEncoder:
+    return self._text_encoder
 
   @functools.cached_property
   def _picture_encoder(self) -> picture_lib.PictureEncoder:
@@ -163,7 +176,7 @@ class Reader:
   def _objects(self, track: cues.Track) -> inputs_lib.ObjectFeatures | None:
     if track.objects is None:
       return None
-    features = self._text_encoder.encode(track.objects.labels)
+    features = self._label_encoder.encode(track.objects.labels)
     return inputs_lib.ObjectFeatures(
       times=track.objects.times,
       probability=track.objects.probability.astype(np.float32),

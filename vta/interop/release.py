@@ -159,17 +159,17 @@ def copy_rest(source: pathlib.Path, out: pathlib.Path) -> None:
   )
   for entry in sorted(source.iterdir()):
     if not ((out / entry.name).exists() or of_a_part.fullmatch(entry.name)):
-      _copy(entry, out / entry.name)
+      copy(entry, out / entry.name)
 
 
-def _copy(entry: pathlib.Path, target: pathlib.Path) -> None:
+def copy(entry: pathlib.Path, target: pathlib.Path) -> None:
   """Copies a file or a folder; a link, as to towers of gigabytes, stays one."""
   if entry.is_symlink():
     target.symlink_to(entry.resolve())
   elif entry.is_dir():
     target.mkdir()
     for below in sorted(entry.iterdir()):
-      _copy(below, target / below.name)
+      copy(below, target / below.name)
   else:
     shutil.copyfile(entry, target)
 

@@ -102,7 +102,10 @@ def join(
         )
       tables[part] |= own
     places = [*config["conditioner"]["places"], *adds]
-    config["conditioner"] |= {**module.config["conditioner"], "places": places}
+    # How frames are seen is the matter of the module that looks at them.
+    if any(feature == "frames" for feature, _ in adds):
+      config["conditioner"] |= module.config["conditioner"]
+    config["conditioner"]["places"] = places
     strengths |= _strengths(module, adds, strength)
   config["denoiser"] = {
     **config["denoiser"],

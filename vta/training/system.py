@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Key
 
+from vta import errors
 from vta.conditioning import (
   composed,
   foley,
@@ -29,6 +30,11 @@ from vta.signals import timing
 from vta.training import lora
 
 Params = Mapping[str, Any]
+
+# What the preset `composed` may read text by, and see frames by in the place of
+# a small encoder of its own; the first of the texts is `foley`'s.
+TEXTS = ("minilm", "t5", "clip")
+TOWERS = ("clip",)
 
 
 def tuples(value: Any) -> Any:
@@ -183,22 +189,56 @@ class Foley(System):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Composed(Foley):
-  """The papers' presets, from a table of what enters where."""
+  """The papers' presets, from a table of what enters where.
+
+  Attributes:
+    text_by: the text encoder, one of `TEXTS`.
+  """
+
+  text_by: str = TEXTS[0]
 
   @classmethod
   def build(cls, config: Mapping[str, Any]) -> Composed:
-    """From the sections "codec", "conditioner", "denoiser" and "clip"."""
+    """From the sections "codec", "conditioner", "denoiser" and "clip".
+
+    Raises:
+      InputError: text or frames are by no encoder of ours.
+    """
     denoiser = dit.DiTConfig(**tuples(config["denoiser"]))
     sections = tuples(config["conditioner"])
-    frames_config = frames.FrameEncoderConfig(**sections.pop("frames"))
+    seen = sections.pop("frames")
+    by_tower = "by" in seen
+    if by_tower:
+      _check_name("conditioner.frames.by", seen["by"], TOWERS)
+    _check_name("clip.text_by", config["clip"].get("text_by", TEXTS[0]), TEXTS)
+    frames_kind = frames.TowerConfig if by_tower else frames.FrameEncoderConfig
     conditioner = composed.ComposedConfig(
-      width=denoiser.condition_width, frames=frames_config, **sections
+      width=denoiser.condition_width, frames=frames_kind(**seen), **sections
     )
     return cls(
       codec=codec(config["codec"]),
       conditioner=composed.Composed(conditioner),
       denoiser=dit.DiT(denoiser),
       **config["clip"],
+    )
+
+  @property
+  def frames_by(self) -> str | None:
+    """The tower that sees frames and compares them with labels, if any."""
+    return getattr(self.conditioner.config.frames, "by", None)
+
+  def geometry(self, latents: int) -> inputs.Geometry:
+    """Sizes of the inputs for a stretch of so many latents."""
+    made, config = super().geometry(latents), self.conditioner.config
+    if self.frames_by is None:
+      return made
+    seen = "frames" in config.features
+    return dataclasses.replace(
+      made,
+      frame_size=0,
+      tower=made.tower if seen else 0,
+      whole=seen and config.masked,
+      object_width=made.tower,
     )
 
   def nothing(self, latents: int) -> inputs.Inputs:
@@ -268,6 +308,12 @@ _PRESETS = {
   "tri_ergon": TriErgon,
   "stable_audio": StableAudio,
 }
+
+
+def _check_name(where: str, name: Any, known: tuple) -> None:
+  if name not in known:
+    names = ", ".join(map(repr, known))
+    raise errors.InputError(where, f"{name!r} is none of {names}")
 
 
 def build(config: Mapping[str, Any]) -> System:

@@ -43,7 +43,8 @@ def check(config: ml_collections.ConfigDict, codec: release.Release) -> None:
 
   Raises:
     InputError: naming the folder that holds no latents, those of another codec
-      (older records do not say of which), or frames of another size.
+      (older records do not say of which), frames of another size, or what the
+      towers of another preset made of it.
   """
   channels, clip = len(codec.config["latent_mean"]), config.get("clip")
   mine = codec_digest(codec)
@@ -62,6 +63,10 @@ def check(config: ml_collections.ConfigDict, codec: release.Release) -> None:
     if record.meta.get("latents_by", mine) != mine:
       raise errors.InputError(
         folder, f"its latents are by another codec than {codec.folder}'s"
+      )
+    if config.get("preset") == "foley" and "text_by" in record.meta:
+      raise errors.InputError(
+        folder, f"its captions are read by {record.meta['text_by']}, not MiniLM"
       )
     if clip and "frames" in record.arrays:
       height, width = record.arrays["frames"].shape[1:3]
@@ -131,7 +136,8 @@ def seen_and_heard(
     its arguments for what is seen, loudness, events and the times.
 
   Raises:
-    InputError: the geometry has a tower that the record was not seen by.
+    InputError: the geometry has pixels, or a tower that the record was not seen
+      by, and the record has not.
   """
   arrays = record.arrays
   signals = {
@@ -152,6 +158,16 @@ def seen_and_heard(
         "folder by `python -m data_prep.encode --tower efficientnet-lite0`",
       )
     features = arrays["frame_features"].astype(np.float32)
+  if not geometry.frame_size:
+    whole = None
+    if geometry.whole:
+      # Without a mask what it shows is all.
+      whole = arrays.get("whole_features", features).astype(np.float32)
+    return {**signals, "frame_features": features, "whole_features": whole}
+  if "frames" not in arrays:
+    raise errors.InputError(
+      str(record.meta["id"]), "the record has no frames: another tower saw them"
+    )
   return {
     **signals,
     "frames": arrays["frames"],

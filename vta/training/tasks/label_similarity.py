@@ -29,12 +29,12 @@ from vta.training import optimizer, state
 from vta.training.tasks import sets
 
 # Where records have frames and labels as each kind of eyes sees and reads them.
-CLIP = ("clip_frames", "clip_labels")
+CLIP = ("frame_features", "object_vectors")
 PICTURES = ("pictures", "object_vectors")
 # Embeddings nearer than this to each other, of their power, are of one label.
 _SAME = 1e-4
 _MADE_BY = {
-  "clip_frames": "`python -m data_prep.encode --clip DIR`",
+  "frame_features": "`python -m data_prep.encode --clip DIR`",
   "pictures": "`python -m data_prep.see`",
   "object_sounding": "`python -m vta yard`",
 }
@@ -152,12 +152,11 @@ class LabelSimilarityTask:
     Raises:
       InputError: the record lacks a field.
     """
-    for name in (self._frames, self._labels, "object_sounding"):
+    for name in (self._frames, "object_sounding"):
       if name not in record.arrays:
         raise errors.InputError(
           str(record.meta["id"]),
-          f"the record has no {name}: make it anew by "
-          f"{_MADE_BY.get(name, _MADE_BY['clip_frames'])}",
+          f"the record has no {name}: make it anew by {_MADE_BY[name]}",
         )
     clip = self._config.clip
     frames = record.arrays[self._frames]
@@ -275,7 +274,15 @@ def _check(
   config: ml_collections.ConfigDict, eyes: release.Release | None
 ) -> None:
   """Raises InputError for eyes that are none, or not the records'."""
+  folders = (*config.data.train, *config.data.validation)
   if eyes is None:
+    for folder in folders:
+      record = records.Shards([folder])[0]
+      seen = record.meta.get("frames_by")
+      if "frame_features" in record.arrays and seen != "clip":
+        raise errors.InputError(
+          folder, "its frame_features are not by CLIP: name a frames_from"
+        )
     return
   eyes.require("frame_encoder")
   if eyes.config.get("preset") != "predictor":
@@ -289,7 +296,7 @@ def _check(
       "frames.tower: the labels' eyes are a frame encoder without a tower",
     )
   mine = release.digest(eyes.parts["frame_encoder"])
-  for folder in (*config.data.train, *config.data.validation):
+  for folder in folders:
     found = records.Shards([folder])[0].meta.get("pictures_by")
     if found != mine:
       raise errors.InputError(
