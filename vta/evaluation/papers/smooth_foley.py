@@ -31,6 +31,10 @@ TRAININGS = {
 }
 
 
+# Of all rows, the base's own: at the paper's 7.5 so small a model overdoes it.
+_GUIDED = {"guidance": (3.0,)}
+
+
 def _label(clip) -> str:
   """What the data set would call the clip: its things, in words."""
   return " and ".join(dict.fromkeys(s.thing for s in clip.staged.sources))
@@ -67,12 +71,29 @@ def _lasts_in_view(staged) -> bool:
   return _in_view(staged) and continuous.is_continuous_scene(staged)
 
 
+def _seen(
+  name: str,
+  training: str,
+  *,
+  pictures: bool = True,
+  paper: tuple[str, ...] = (),
+) -> ablation.Row:
+  return ablation.Row(
+    name=name,
+    training=training,
+    track=_named,
+    pictures=pictures,
+    settings=_GUIDED,
+    paper=paper,
+  )
+
+
 def _timed(name: str, track, paper: tuple[str, ...] = ()) -> ablation.Row:
   return ablation.Row(
     name=name,
     training="both",
     track=track,
-    settings={"strengths": {"events": 1.0}},
+    settings={**_GUIDED, "strengths": {"events": 1.0}},
     paper=paper,
   )
 
@@ -89,17 +110,15 @@ TABLES = (
     columns=("MKL VGG-C", "MKL VGG", "FAD PANNs VGG-C", "FAD VGGish VGG-C"),
     wanted=_in_view,
     rows=(
-      ablation.Row(name="label", training="text", track=_named, pictures=False),
-      ablation.Row(
-        name="label, clip-wise",
-        training="smooth_foley-clip",
-        track=_named,
+      _seen("label", "text", pictures=False),
+      _seen(
+        "label, clip-wise",
+        "smooth_foley-clip",
         paper=("1.559", "2.498", "32.99", "5.78"),
       ),
-      ablation.Row(
-        name="label, frame-wise",
-        training="smooth_foley",
-        track=_named,
+      _seen(
+        "label, frame-wise",
+        "smooth_foley",
         paper=("1.558", "2.515", "33.54", "5.44"),
       ),
     ),
