@@ -37,13 +37,6 @@ starter's codec and frame encoder.
 import ml_collections
 
 _TEXT = (("text", "concat"), ("text", "vector"))
-_FUSIONS = {
-  "vta_sam": (("frames", "concat"), ("objects", "block")),
-  "vta_sam-text": (*_TEXT, ("frames", "concat"), ("objects", "block")),
-  "vta_sam-v": (("frames", "concat"),),
-  "vta_sam-v_and_o": (("frames", "concat"), ("objects", "concat")),
-  "vta_sam-o_plus_v": (("objects", "concat"), ("frames", "block")),
-}
 _MASKED = (*_TEXT, ("frames", "layer"))
 _PLACES = {
   "text": _TEXT,
@@ -54,7 +47,11 @@ _PLACES = {
   "smooth_foley": (*_TEXT, ("frames", "decoupled")),
   "smooth_foley-clip": (*_TEXT, ("frames", "decoupled")),
   "smooth_foley-events": (*_TEXT, ("events", "control")),
-  **_FUSIONS,
+  "vta_sam": (("frames", "concat"), ("objects", "block")),
+  "vta_sam-text": (*_TEXT, ("frames", "concat"), ("objects", "block")),
+  "vta_sam-v": (("frames", "concat"),),
+  "vta_sam-v_and_o": (("frames", "concat"), ("objects", "concat")),
+  "vta_sam-o_plus_v": (("objects", "concat"), ("frames", "block")),
 }
 # Groups and scales of guidance, and the weight of an adapter when sampling:
 # papers.md 0.2, 1.3, 2.1, 4.1 and 5.2. Loudness and events are in no group.
@@ -205,7 +202,7 @@ def get_config(arg: str) -> ml_collections.ConfigDict:
     config.steps = 1_000
     if row == "text":
       config.steps = 4_000
-    elif row in _FUSIONS:
+    elif row == "vta_sam-text":
       config.steps = 1_500
     config.batch_size = 8
     config.codec = "vta/starter"
