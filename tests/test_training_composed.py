@@ -66,6 +66,7 @@ def tiny(row, shards, *more):
       "denoiser.latents=8",
       "denoiser.width=16",
       "denoiser.depth=2",
+      "denoiser.unroll=1",  # half of what there is to compile
       "denoiser.heads=1",
       "denoiser.cross_heads=1",
       "denoiser.condition_width=8",

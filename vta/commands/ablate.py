@@ -3,8 +3,8 @@
 Trains what is missing under --runs (a run that was interrupted goes on), then
 generates every row for the same held-out clips and seeds, and prints measures,
 spread over seeds, and whether each of the paper's directions holds. A training
-of a `-yard` config takes 5 to 20 minutes on two CPU cores, a row of 24 clips
-and 3 seeds about one. The yard's records come first, by README's section 3.
+of a `-yard` config takes 4 to 15 minutes on two CPU cores, a row of 24 clips
+and 3 seeds about one. The yard's records come first: see docs/ablations.md.
 
 Papers: tri_ergon, draw_an_audio, sonicvision, vta_sam, smooth_foley.
 
@@ -36,7 +36,6 @@ PAPERS = (
   "vta_sam",
   "smooth_foley",
 )
-_LABELS = "labels"  # `ablation.LABELS`; naming it here spares importing JAX
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -118,8 +117,8 @@ def run(args: argparse.Namespace) -> int:
   texts, document = [], []
   with tempfile.TemporaryDirectory() as folder:
     labels = None
-    if _LABELS in paper.TRAININGS:
-      named = _release(paper.TRAININGS, _LABELS, 0, args)
+    if ablation.LABELS in paper.TRAININGS:
+      named = _release(paper.TRAININGS, ablation.LABELS, 0, args)
       labels = label_events.LabelReader(named)
     props = ablation.Props(
       pathlib.Path(folder), heads=heads.Heads(args.predictor), labels=labels
@@ -150,8 +149,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _release(trainings, name: str, seed: int, args) -> pathlib.Path:
-  """Where a training's release is; a base of modules is trained once."""
-  once = {training.base for training in trainings.values()} | {_LABELS}
+  """Where a training's release is; bases and the labels' train once."""
+  from vta.evaluation import ablation
+
+  once = {training.base for training in trainings.values()}
+  once.add(ablation.LABELS)
   return args.runs / f"{name}-{0 if name in once else seed}" / "release"
 
 
