@@ -1,7 +1,5 @@
 """The suite of controls: obeying scores what was asked, being deaf chance."""
 
-import types
-
 import numpy as np
 import pytest
 
@@ -16,7 +14,7 @@ class Fake(generator.Generator):
 
   def __init__(self, answer=None):
     self.reader = self
-    self.system = types.SimpleNamespace(frame_size=8, frame_rate=0.2)
+    self.frame_size, self.frame_rate = 8, 0.2
     self.settings = generator.Settings(steps=2, solver="dpm", guidance=())
     self._answer = answer
 
