@@ -6,7 +6,6 @@ base's: those parameters train, and the base's are given.
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -152,8 +151,6 @@ class Composed(foley.Foley):
     self, record: records.Record, rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
     """A random crop of a latent record: inputs and target."""
-    if "masks" in self._config:
-      record = _drawn(record, rng, self._config.masks)
     # What has no place may be of any width.
     unused = {"text": "text_tokens", "objects": "object_vectors"}
     arrays = {
@@ -172,6 +169,10 @@ class Composed(foley.Foley):
         "the record holds pictures under the mask alone: train on frames "
         "where frames are seen whole and masked",
       )
+    masked = record.mask is not None or "whole_features" in record.arrays
+    if masked and "masks" in self._config:
+      # After the base's own draws, so that beside it clips are cut as for it.
+      example = _drawn(example, rng, self._config.masks)
     return dict(composed.weigh(example, {}))
 
   def finish(self, folder: pathlib.Path) -> None:
@@ -192,20 +193,23 @@ class Composed(foley.Foley):
       super().finish(folder)
 
 
-def _drawn(record, rng, chances) -> records.Record:
-  """The record under a mask as it is drawn for this visit.
+def _drawn(
+  example: Mapping[str, np.ndarray],
+  rng: np.random.Generator,
+  chances: ml_collections.ConfigDict,
+) -> dict[str, np.ndarray]:
+  """A masked example under a mask as it is drawn for this visit.
 
   A tower has seen its record under one mask, and whole: boxes stay as they are.
   """
-  arrays = dict(record.arrays)
-  if (mask := record.mask) is not None:
-    del arrays["mask"]
-    if (drawn := mask_schedule.draw(mask, rng, **chances)) is not None:
-      arrays["mask"] = np.packbits(drawn > 0, axis=-1)
-  elif rng.random() >= chances.boxes + chances.union:
-    whole = arrays.get("whole_features")
-    arrays |= {} if whole is None else {"frame_features": whole}
-  return dataclasses.replace(record, arrays=arrays)
+  if "mask" in example:
+    drawn = mask_schedule.draw(example["mask"], rng, **chances)
+    mask = np.full_like(example["mask"], 255) if drawn is None else drawn
+    return {**example, "mask": mask}
+  if "whole_features" in example:
+    if rng.random() >= chances.boxes + chances.union:
+      return {**example, "frame_features": example["whole_features"]}
+  return dict(example)
 
 
 def _on(
