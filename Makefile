@@ -3,7 +3,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# Processes that run tests.
+# Processes that run tests; a file's fixtures are made by one of them only.
 WORKERS ?= 2
 
 # Compiled programs outlive a test run: the second one is much faster.
@@ -21,7 +21,7 @@ demo: .venv/core.stamp
 	$(BIN)/python -m vta demo --out out/demo
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -206,10 +206,9 @@ def _drawn(
     drawn = mask_schedule.draw(example["mask"], rng, **chances)
     mask = np.full_like(example["mask"], 255) if drawn is None else drawn
     return {**example, "mask": mask}
-  if "whole_features" in example:
-    if rng.random() >= chances.boxes + chances.union:
-      return {**example, "frame_features": example["whole_features"]}
-  return dict(example)
+  if rng.random() < chances.boxes + chances.union:
+    return dict(example)
+  return {**example, "frame_features": example["whole_features"]}
 
 
 def _on(
