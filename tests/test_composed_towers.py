@@ -328,6 +328,18 @@ def test_what_is_generated_from_is_what_was_trained_on(
     assert_close(asked["whole_features"], trained["whole_features"])
 
 
+def test_a_tower_s_mask_is_left_out_in_some_visits(towers, encoded):
+  """papers.md 1.3: in 0.4 of them."""
+  task = denoiser.DenoiserTask(tiny("draw_an_audio", encoded, towers))
+  every = records.Shards(task._config.data.train)
+  masked = next(r for r in every if "whole_features" in r.arrays)
+  seen = []
+  for seed in range(60):
+    made = task.of_preset.example(masked, np.random.default_rng(seed))
+    seen.append(np.array_equal(made["frame_features"], made["whole_features"]))
+  assert 12 <= sum(seen) <= 36
+
+
 def test_what_the_mask_hides_is_seen_whole_alone(towers, encoded):
   task = denoiser.DenoiserTask(tiny("draw_an_audio", encoded, towers))
   made, rng = reader(task, towers["root"]), np.random.default_rng(0)

@@ -1,20 +1,20 @@
 """Ablation tables: what they compute, and what they say of it."""
 
 import importlib
-import itertools
+import json
 import types
 
 import numpy as np
 import pytest
 import tiny_release
 
-from vta import cli
+from vta import cli, errors
 from vta.commands import ablate
 from vta.evaluation import ablation, measures, plots
 from vta.evaluation import stand as stand_lib
 from vta.inference import generator, heads
 from vta.signals import cues
-from vta.training import configs
+from vta.training import configs, modules
 
 
 class Oracle(stand_lib.Stand):
@@ -149,30 +149,77 @@ def test_every_paper_s_tables_are_of_its_trainings(name, tmp_path):
     for row in table.rows:
       assert len(row.paper) in (0, len(table.columns))
       assert bool(table.axis) == np.isfinite(row.x)
-  args = cli_args(name, tmp_path)
-  for training in paper.TRAININGS:
-    if paper.TRAININGS[training].joins:
+  runs = ablate.Runs(paper.TRAININGS, cli_args(tmp_path), joined=tmp_path)
+  for key, training in paper.TRAININGS.items():
+    if training.joins:
       continue
-    command = ablate._command(paper.TRAININGS, training, 1, args)
-    config = configs.load(
-      command[command.index("--config") + 1],
-      [v for k, v in itertools.pairwise(command) if k == "--set"],
-    )
+    location = ablate._location(training)
+    config = configs.load(location, runs._overrides(key, 1))
     assert config.seed == 1
     assert config.data.train[0].startswith(str(tmp_path / "data"))
-    base = paper.TRAININGS[training].base
-    if base:
-      assert config.base_from == str(tmp_path / f"{base}-0/release")
+    if training.base:
+      folder = tmp_path / f"{training.base}-0/release"
+      assert config.base_from == str(folder)
+      assert runs.release(training.base, 1) == folder
 
 
-def cli_args(name, folder):
+def cli_args(folder):
   return types.SimpleNamespace(
-    paper=name,
     runs=folder,
     data=folder / "data",
     predictor=folder / "predictor",
     codec=folder / "codec",
   )
+
+
+@pytest.fixture
+def runs(tmp_path):
+  """Two modules on a base, and both together; all have been trained."""
+  trainings = {
+    "text": ablation.Training(config="composed.py:text-yard"),
+    "one": ablation.Training(
+      config="composed.py:sonicvision-yard", base="text"
+    ),
+    "both": ablation.Training(base="text", joins=("one", "one")),
+  }
+  made = ablate.Runs(trainings, cli_args(tmp_path), joined=tmp_path / "joined")
+  for name in ("text", "one"):
+    release = made.release(name, 0)
+    release.mkdir(parents=True)
+    (release / "config.json").write_text("{}")
+    config = configs.load(
+      ablate._location(trainings[name]), made._overrides(name, 0)
+    )
+    text = config.to_json_best_effort()
+    (release.parent / "config.json").write_text(text)
+  return made
+
+
+def test_what_was_trained_is_not_trained_again(runs, monkeypatch):
+  monkeypatch.setattr(ablate.subprocess, "run", None)
+  runs.ensure("text", 0)
+  runs.ensure("one", 0)
+
+
+@pytest.mark.parametrize("field", ["steps", "codec"])
+def test_what_another_config_trained_is_refused(runs, field):
+  path = runs.release("one", 0).parent / "config.json"
+  document = json.loads(path.read_text())
+  path.write_text(json.dumps({**document, field: 3}))
+  runs.ensure("text", 0)
+  with pytest.raises(errors.InputError, match=f"trained with other {field}"):
+    runs.ensure("one", 0)
+
+
+def test_modules_are_joined_to_their_base_anew(runs, tmp_path, monkeypatch):
+  asked = []
+  monkeypatch.setattr(modules, "join", lambda *given: asked.append(given))
+  for _ in range(2):
+    runs.ensure("both", 1)
+  module = tmp_path / "one-1/module", 1.0
+  base, out = tmp_path / "text-0/release", tmp_path / "joined/both-1"
+  assert asked == [(base, [module, module], out)] * 2
+  assert runs.release("both", 1) == out
 
 
 def test_a_training_that_cannot_start_is_one_line(tmp_path, capfd):

@@ -98,6 +98,17 @@ def test_a_drawn_curve_is_obeyed_even_by_random_weights(generator, frames):
   assert np.abs(loudness.momentary(free).lufs - wanted).mean() > 3.0
 
 
+def test_obedience_can_be_left_off(generator, frames):
+  """Then the curve is a condition like others, of no say for random weights."""
+  curve = everything().loudness
+  (made,) = generate(
+    generator, job(frames, cues.Track(loudness=curve)), obey=False
+  )
+  heard = loudness.momentary(made)
+  wanted = curve.resample(heard.times).lufs
+  assert np.abs(heard.lufs - wanted).mean() > 3.0
+
+
 def test_groups_are_guided_by_in_order_or_each_alone(
   generator, frames, monkeypatch
 ):

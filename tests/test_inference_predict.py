@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import media_samples as samples
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ import tiny_heads
 from vta import errors
 from vta.annotators import detect, detections
 from vta.inference import finders, generator, heads, predict
+from vta.interop import event_detector as names
 from vta.interop import release
+from vta.models import event_detector
 from vta.signals import cues, events, masks
 
 DURATION, CUT = 3.0, 1.6
@@ -119,11 +122,6 @@ def test_the_starter_s_heads_are_used_if_it_has_them(clip, monkeypatch):
 
 def event_release(folder):
   """A tiny detector's release; its network is another's to test."""
-  jax = pytest.importorskip("jax")
-  pytest.importorskip("vta.inference.detection")
-  from vta.interop import event_detector as names
-  from vta.models import event_detector
-
   sizes = {"widths": [4], "blocks": [1], "stem": 3, "hidden": 4}
   like = names.like(
     event_detector.EventDetectorConfig(

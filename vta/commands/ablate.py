@@ -104,29 +104,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Trains what is missing, scores, prints; returns 0."""
-  paper = importlib.import_module(f"vta.evaluation.papers.{args.paper}")
-  args.out.mkdir(parents=True, exist_ok=True)
-  for seed in range(args.trainings):
-    for name in paper.TRAININGS:
-      _ensure(paper.TRAININGS, name, seed, args)
-
   from vta.evaluation import ablation, plots
   from vta.inference import compilation, heads, label_events
 
-  compilation.use_cache()
-  texts, document = [], []
+  paper = importlib.import_module(f"vta.evaluation.papers.{args.paper}")
+  args.out.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory() as folder:
+    runs = Runs(paper.TRAININGS, args, joined=pathlib.Path(folder) / "joined")
+    for seed in range(args.trainings):
+      for name in paper.TRAININGS:
+        runs.ensure(name, seed)
+    compilation.use_cache()
     labels = None
     if ablation.LABELS in paper.TRAININGS:
-      named = _release(paper.TRAININGS, ablation.LABELS, 0, args)
-      labels = label_events.LabelReader(named)
+      labels = label_events.LabelReader(runs.release(ablation.LABELS, 0))
     props = ablation.Props(
       pathlib.Path(folder), heads=heads.Heads(args.predictor), labels=labels
     )
+    texts, document = [], []
     for i, table in enumerate(paper.TABLES):
       scores = ablation.run(
         table,
-        lambda name, seed: _release(paper.TRAININGS, name, seed, args),
+        runs.release,
         props,
         trainings=args.trainings,
         clips=args.clips,
@@ -148,76 +147,93 @@ def run(args: argparse.Namespace) -> int:
   return 0
 
 
-def _release(trainings, name: str, seed: int, args) -> pathlib.Path:
-  """Where a training's release is; bases and the labels' train once."""
-  from vta.evaluation import ablation
+class Runs:
+  """A paper's trainings: where their releases are, and how they get there."""
 
-  once = {training.base for training in trainings.values()}
-  once.add(ablation.LABELS)
-  return args.runs / f"{name}-{0 if name in once else seed}" / "release"
+  def __init__(self, trainings, args, *, joined: pathlib.Path):
+    """`joined` is a folder for what is put together of several, anew."""
+    self._trainings = trainings
+    self._args = args
+    self._joined = joined
 
+  def release(self, name: str, seed: int) -> pathlib.Path:
+    """Where a training's release is; bases and the labels' train once."""
+    from vta.evaluation import ablation
 
-def _ensure(trainings, name: str, seed: int, args) -> None:
-  """Trains, or joins, what is not there.
+    if self._trainings[name].joins:
+      return self._joined / f"{name}-{seed}"
+    once = {training.base for training in self._trainings.values()}
+    once.add(ablation.LABELS)
+    known = f"{name}-{0 if name in once else seed}"
+    return self._args.runs / known / "release"
 
-  Raises:
-    InputError: the training failed; it has said why.
-  """
-  release = _release(trainings, name, seed, args)
-  if (release / "config.json").exists():
-    return
-  training = trainings[name]
-  if training.joins:
+  def ensure(self, name: str, seed: int) -> None:
+    """Trains, or joins, what is not there.
+
+    Raises:
+      InputError: the training failed, it has said why; or what is there was
+        trained by another config, which is named.
+    """
+    training, release = self._trainings[name], self.release(name, seed)
+    if training.joins:
+      self._join(training, seed, release)
+      return
+    overrides = self._overrides(name, seed)
+    if (release / "config.json").exists():
+      from vta.training import configs, loop
+
+      config = configs.load(_location(training), overrides)
+      loop.check_config(release.parent / loop.CONFIG, config)
+      return
+    command = [sys.executable, "-m", "vta", "train"]
+    command += ["--config", _location(training)]
+    command += ["--workdir", str(release.parent)]
+    for override in overrides:
+      command += ["--set", override]
+    print("$", " ".join(command[1:]), flush=True)
+    code = subprocess.run(command, check=False).returncode
+    if code:
+      raise errors.InputError(
+        release.parent, f"training ended with code {code}"
+      )
+
+  def _join(self, training, seed: int, out: pathlib.Path) -> None:
     from vta.training import modules
 
+    added = [self.release(other, seed) for other in training.joins]
     modules.join(
-      _release(trainings, training.base, seed, args),
-      [
-        (
-          _release(trainings, other, seed, args).with_name(modules.FOLDER),
-          1.0,
-        )
-        for other in training.joins
-      ],
-      release,
+      self.release(training.base, seed),
+      [(one.with_name(modules.FOLDER), 1.0) for one in added],
+      out,
     )
-    return
-  command = _command(trainings, name, seed, args)
-  print("$", " ".join(command[1:]), flush=True)
-  code = subprocess.run(command, check=False).returncode
-  if code:
-    raise errors.InputError(release.parent, f"training ended with code {code}")
+
+  def _overrides(self, name: str, seed: int) -> list[str]:
+    """What a person would `--set`."""
+    from vta.training import configs
+
+    args, training = self._args, self._trainings[name]
+    config = configs.load(_location(training), [])
+
+    def here(folders):
+      """Of the config's own folders, those of the same names under --data."""
+      return tuple(str(args.data / pathlib.Path(f).name) for f in folders)
+
+    values = {
+      "seed": seed,
+      "data.train": here(config.data.train),
+      "data.validation": here(config.data.validation),
+    }
+    if "codec" in config:
+      values["codec"] = args.codec
+    if config.frames_from:
+      values["frames_from"] = args.predictor
+    if training.base:
+      values["base_from"] = self.release(training.base, seed)
+    return [f"{key}={value}" for key, value in values.items()]
 
 
-def _command(trainings, name: str, seed: int, args) -> list[str]:
-  """The training as a person would start it."""
-  from vta.training import configs
-
-  training = trainings[name]
-  location = str(_ROOT / "configs" / training.config)
-  config = configs.load(location, [])
-  release = _release(trainings, name, seed, args)
-  # Of the config's own folders, those of the same names under --data.
-  data = [args.data / pathlib.Path(folder).name for folder in config.data.train]
-  held = [
-    args.data / pathlib.Path(folder).name for folder in config.data.validation
-  ]
-  values = {
-    "seed": seed,
-    "data.train": tuple(map(str, data)),
-    "data.validation": tuple(map(str, held)),
-  }
-  if "codec" in config:
-    values["codec"] = args.codec
-  if config.frames_from:
-    values["frames_from"] = args.predictor
-  if training.base:
-    values["base_from"] = _release(trainings, training.base, seed, args)
-  command = [sys.executable, "-m", "vta", "train", "--config", location]
-  command += ["--workdir", str(release.parent)]
-  for key, value in values.items():
-    command += ["--set", f"{key}={value}"]
-  return command
+def _location(training) -> str:
+  return str(_ROOT / "configs" / training.config)
 
 
 def _document(table, scores, verdicts) -> dict:

@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
   args.out.mkdir(parents=True, exist_ok=True)
   generator, settings = generate.load(args)
-  if not isinstance(generator.system, system_lib.Foley):
+  # Nor is `composed`, its subclass, which has a part of the controls at most.
+  if type(generator.system) is not system_lib.Foley:
     raise errors.InputError(
       f"--checkpoint {args.checkpoint}",
       "the suites ask for events and masks: they take a foley checkpoint",

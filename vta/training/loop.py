@@ -38,6 +38,11 @@ from vta.training import checkpoint, optimizer, randomness, state, telemetry
 # What a scheduler reads as "stopped on request, start me again": the code
 # that a shell gives to a process which SIGTERM ended.
 STOPPED = 128 + signal.SIGTERM
+CONFIG = "config.json"  # of a workdir
+# What may change within a run: how often it looks at itself, how long it waits,
+# and guidance, which only the release speaks of.
+_INTERVALS = ("evaluate_every", "save_every", "log_every", "patience")
+_FREE = frozenset((*_INTERVALS, "keep", "guidance"))
 
 
 @runtime_checkable
@@ -209,27 +214,45 @@ def _check_numbers(config: ml_collections.ConfigDict) -> None:
     )
 
 
+def check_config(
+  path: pathlib.Path,
+  config: ml_collections.ConfigDict,
+  *,
+  longer: bool = False,
+) -> None:
+  """Is a run's config this one, but for the fields that may change?
+
+  Args:
+    path: the run's.
+    config: the one that it should be.
+    longer: whether it may be for other steps too: a run is continued.
+
+  Raises:
+    InputError: naming the fields that differ.
+  """
+  free = _FREE | {"steps"} if longer else _FREE
+  mine = json.loads(config.to_json_best_effort())
+  theirs = json.loads(path.read_text())
+  changed = sorted(
+    key
+    for key in (mine.keys() | theirs.keys()) - free
+    if mine.get(key) != theirs.get(key)
+  )
+  if changed:
+    raise errors.InputError(
+      path, f"this workdir was trained with other {', '.join(changed)}"
+    )
+
+
 def _claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Writes the config into a fresh workdir, or compares it with what is there.
 
-  `steps`, `patience` and the intervals may change, a longer run continues a
-  shorter one; so may `guidance`, which only the release speaks of.
+  A longer run continues a shorter one.
   """
-  intervals = {"evaluate_every", "save_every", "log_every", "patience"}
-  free = {"steps", "keep", "guidance"} | intervals
-  path = workdir / "config.json"
+  path = workdir / CONFIG
   mine = json.loads(config.to_json_best_effort())
   if path.exists():
-    theirs = json.loads(path.read_text())
-    changed = sorted(
-      key
-      for key in (mine.keys() | theirs.keys()) - free
-      if mine.get(key) != theirs.get(key)
-    )
-    if changed:
-      raise errors.InputError(
-        path, f"this workdir was trained with other {', '.join(changed)}"
-      )
+    check_config(path, config, longer=True)
   with files.atomic_path(path) as temporary:
     temporary.write_text(json.dumps(mine, indent=2))
 
