@@ -92,6 +92,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     {
       "all": 0.1,
       "all_but_frames": 0.2,
+      # A mask alone: the objects then say what sounds, and are kept.
+      "mask": 0.4,
       "entries": {
         "frames": 0.15,
         "text": 0.3,

@@ -5,14 +5,15 @@
 
 Waves become the codec's posterior, captions and object labels the text
 encoder's features. With `--tower efficientnet-lite0` the frames gain that
-tower's features, of the picture as the record's mask shows it: what the mask
-hides cannot sound. With `--languagebind DIR` sound, picture and captions gain
-LanguageBind's vectors, which `tri_ergon` is conditioned on; DIR holds the
-public folders LanguageBind_Video_V1.5_FT as video and LanguageBind_Audio_FT as
-audio, and sees the frames as large as the records have them. With `--dinov2
-DIR` the LUFS predictor's pictures, 6 a second, are looked at. A --codec that
-has a text_encoder, as what `python -m vta import` makes of Stable Audio, reads
-the captions by that too, which tuning it needs.
+tower's features, of the picture as the record's mask shows it, since what the
+mask hides cannot sound, and where there is a mask of the whole picture too.
+With `--languagebind DIR` sound, picture and captions gain LanguageBind's
+vectors, which `tri_ergon` is conditioned on; DIR holds the public folders
+LanguageBind_Video_V1.5_FT as video and LanguageBind_Audio_FT as audio, and sees
+the frames as large as the records have them. With `--dinov2 DIR` the LUFS
+predictor's pictures, 6 a second, are looked at. A --codec that has a
+text_encoder, as what `python -m vta import` makes of Stable Audio, reads the
+captions by that too, which tuning it needs.
 
 The papers' presets at full size (configs/composed.py) are trained on what
 public folders of transformers make of a clip. With `--clip DIR` that CLIP takes
@@ -134,11 +135,7 @@ class Clip:
 
   def encode(self, record: records.Record) -> dict[str, np.ndarray]:
     """The fields that take the place of frames and mask, in float32."""
-    frames, mask = record.arrays["frames"], record.mask
-    made = {"frame_features": self.frames.encode(frames, mask)}
-    if mask is not None:
-      made["whole_features"] = self.frames.encode(frames)
-    return made
+    return _watched(record, self.frames)
 
 
 class _Texts:
@@ -188,8 +185,8 @@ def encode_records(
     arrays = dict(record.arrays)
     mean, std = encode_wave(arrays.pop("wave").astype(np.float32) / 32768.0)
     if tower is not None:
-      features = tower.encode(arrays["frames"], record.mask)
-      arrays["frame_features"] = features.astype(np.float16)
+      seen = _watched(record, tower)
+      arrays |= {k: v.astype(np.float16) for k, v in seen.items()}
     kept = list(record.meta["captions"])[:captions]
     if bound is not None:
       vectors = bound.encode(record, kept)
@@ -224,6 +221,18 @@ def encode_records(
         "latents_by": encode_wave.digest,
       },
     )
+
+
+def _watched(
+  record: records.Record,
+  tower: picture_lib.PictureEncoder | towers.ClipFrames,
+) -> dict[str, np.ndarray]:
+  """A tower's features of the frames as the mask shows them, and whole."""
+  frames, mask = record.arrays["frames"], record.mask
+  made = {"frame_features": tower.encode(frames, mask)}
+  if mask is not None:
+    made["whole_features"] = tower.encode(frames)
+  return made
 
 
 def _read(
@@ -315,7 +324,8 @@ def main() -> int:
 
   def fields(known):
     lost = {"wave"} | (_PIXELS if args.clip else set())
-    whole = {"whole_features"} if args.clip and "mask" in known else set()
+    towers_see = args.clip or args.tower
+    whole = {"whole_features"} if towers_see and "mask" in known else set()
     return (known - lost) | gained | whole
 
   missing = shards_lib.missing(

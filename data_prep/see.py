@@ -4,11 +4,12 @@
       --predictor runs/predictor/release --out data/yard/seen
 
 `frames` and `mask` give way to `pictures`, what the predictor's frame encoder
-makes of them: a third of the denoiser's step is saved, and two thirds of the
-bytes. A denoiser that trains on them starts from the same predictor
-(`frames_from`) and leaves its frame encoder as it is (`frozen`). Shards appear
-whole or not at all; an interrupted run goes on with the same command. Shards
-that another encoder has seen are refused.
+makes of them, and where there is a mask to `whole_pictures`, without it: a
+third of the denoiser's step is saved, and more than half of the bytes. A
+denoiser that trains on them starts from the same predictor (`frames_from`) and
+leaves its frame encoder as it is (`frozen`). Shards appear whole or not at all;
+an interrupted run goes on with the same command. Shards that another encoder
+has seen are refused.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from vta import errors
 from vta.data import records
 from vta.inference import pictures
 
-_HIDDEN = frozenset(("frames", "mask", "frame_features"))
+_HIDDEN = frozenset(("frames", "mask", "frame_features", "whole_features"))
 
 
 def seen_records(
@@ -38,20 +39,30 @@ def seen_records(
     InputError: a record has no frames, or lacks the features of the tower that
       the encoder wants.
   """
+
+  def features(record: records.Record, name: str) -> np.ndarray | None:
+    if not eyes.tower:
+      return None
+    if name not in record.arrays:
+      raise errors.InputError(
+        str(record.meta["id"]), f"no {name}; the predictor wants them"
+      )
+    return record.arrays[name]
+
   for record in source:
     if "frames" not in record.arrays:
       raise errors.InputError(
         str(record.meta["id"]), "has no frames: a tower or we have seen it"
       )
     kept = {k: v for k, v in record.arrays.items() if k not in _HIDDEN}
-    tower = record.arrays.get("frame_features") if eyes.tower else None
-    if eyes.tower and tower is None:
-      raise errors.InputError(
-        str(record.meta["id"]), "no frame_features; the predictor wants them"
-      )
-    seen = eyes.encode(record.arrays["frames"], record.mask, tower)
+    frames, mask = record.arrays["frames"], record.mask
+    seen = eyes.encode(frames, mask, features(record, "frame_features"))
+    kept["pictures"] = seen.astype(np.float16)
+    if mask is not None:
+      seen = eyes.encode(frames, None, features(record, "whole_features"))
+      kept["whole_pictures"] = seen.astype(np.float16)
     yield records.Record(
-      arrays={**kept, "pictures": seen.astype(np.float16)},
+      arrays=kept,
       meta={**record.meta, "pictures_by": eyes.digest},
     )
 
@@ -69,7 +80,11 @@ def main() -> int:
   missing = shards.missing(
     args.records,
     args.out,
-    fields=lambda known: (known - _HIDDEN) | {"pictures"},
+    fields=lambda known: (
+      (known - _HIDDEN)
+      | {"pictures"}
+      | ({"whole_pictures"} if "mask" in known else set())
+    ),
     pictures_by=eyes.digest,
   )
   for number, shard in tqdm.tqdm(missing, unit="shard"):

@@ -317,7 +317,7 @@ def test_what_is_generated_from_is_what_was_trained_on(
   given = {name: value for name, value in sheet.items() if name in features}
   asked = read_job(made, wave.arrays["frames"], **given)
   # Strengths are the generator's to choose.
-  others = {"latent_mean", "latent_std", "strengths"}
+  others = {"latent_mean", "latent_std", "never_dropped", "strengths"}
   assert asked.keys() == trained.keys() - others
   names = {"text": "text_tokens", "objects": "objects"}
   for name in (*(names[name] for name in given), "frame_features"):

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_release
@@ -320,6 +321,71 @@ def test_drops_follow_their_probabilities(config):
     share = other * (1.0 - drop.entries[name])
     share += drop.all_but_frames * (name == "frames")
     assert keep[:, i].mean() == pytest.approx(share, abs=0.015)
+
+
+@pytest.fixture
+def without_masks(config):
+  """Every masked clip is shown without its mask."""
+  with config.unlocked():
+    config.drop.mask = 1.0
+  return config
+
+
+def test_a_clip_without_its_mask_keeps_its_objects(without_masks, shards):
+  task = denoiser.DenoiserTask(without_masks)
+  masked = 0
+  for record in records.Shards([shards]):
+    made = task.of_preset.example(record, np.random.default_rng(0))
+    kept = np.array(inputs.NAMES)[made["never_dropped"]].tolist()
+    assert made["mask"].all()
+    masked += record.mask is not None
+    assert kept == ([] if record.mask is None else ["objects"])
+  assert masked
+  with without_masks.unlocked():
+    without_masks.drop.mask = 0.0
+  made = task.of_preset.example(record, np.random.default_rng(0))
+  assert not made["mask"].all()
+  assert not made["never_dropped"].any()
+
+
+def test_what_is_never_dropped_is_not(without_masks, shards):
+  task = denoiser.DenoiserTask(without_masks)
+  made = task.of_preset.example(
+    records.Shards([shards])[2], np.random.default_rng(0)
+  )
+  params = task.init(jax.random.key(0))["model"]
+  with without_masks.unlocked():
+    without_masks.drop.all = 1.0  # read when conditions are made
+
+  def block(never):
+    batch = {k: jnp.asarray(v)[None] for k, v in made.items()}
+    batch["never_dropped"] = jnp.full((1, len(inputs.NAMES)), never)
+    made_of = task._conditions(params, batch, jax.random.key(1))
+    return np.asarray(made_of.block["objects"])[0]
+
+  null = np.asarray(params["conditioner"]["null_objects"])
+  np.testing.assert_array_equal(block(False), np.tile(null, (32, 1)))
+  assert np.abs(block(True) - null).max() > 1e-3
+
+
+def test_a_tower_and_pictures_show_what_is_behind_a_mask(
+  tower_config, seen_config, shards, tmp_path
+):
+  for config, folder, name in (
+    (tower_config, shards, "frame_features"),
+    (seen_config, tmp_path / "seen", "pictures"),
+  ):
+    with config.unlocked():
+      config.drop.mask = 1.0
+    task = denoiser.DenoiserTask(config)
+    record = records.Shards([folder])[2]
+    made = task.of_preset.example(record, np.random.default_rng(0))
+    first = np.searchsorted(
+      record.arrays["frame_times"], made["timing"][0], side="right"
+    )
+    whole = record.arrays[f"whole_{name.removeprefix('frame_')}"]
+    np.testing.assert_array_equal(made[name][0], whole[max(first - 1, 0)])
+    assert np.abs(record.arrays[name] - whole).max() > 0.01
 
 
 def test_the_posterior_is_drawn_or_not(config):

@@ -220,6 +220,16 @@ def test_pictures_are_what_the_encoder_makes_of_the_masked_frames(seen, shards):
     np.testing.assert_allclose(
       after.arrays["pictures"][:-4], expected[:-4], atol=0.02
     )
+    assert ("whole_pictures" in after.arrays) == (before.mask is not None)
+  # The last one is masked.
+  whole = frames_lib.FrameEncoder(config).apply(
+    {"params": encoder},
+    jnp.asarray(frames)[None],
+    jnp.full_like(mask, 255)[None],
+  )[0]
+  np.testing.assert_allclose(
+    after.arrays["whole_pictures"][:-4], whole[:-4], atol=0.02
+  )
 
 
 def test_pictures_of_another_predictor_are_not_kept(seen, capsys):

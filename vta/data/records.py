@@ -28,15 +28,15 @@ from vta import errors, files
 
 VERSION = 1
 
-# name -> (dtype, dimensions). Equal letters must agree within a record:
-# t samples, l latents, c latent channels, f frames, h w pixels, n loudness
+# name -> (dtype, dimensions). Equal letters must agree within a record: t
+# samples, l latents, c latent channels, f frames, h w pixels, n loudness
 # blocks, k events, o objects and q the width of their labels' vectors, p
 # captions, s text tokens, d text width, e width of a frozen tower's features of
 # the frames as the mask shows them, and whole, v width of what the preset's own
-# frame encoder makes of them, x width of LanguageBind's vectors of captions,
-# sound and picture, i tokens of T5 and j their width, y pictures at 6 a second
-# and z width of DINOv2's class tokens of them. What object_probability says is
-# seen need not sound, nor what sounds be seen.
+# frame encoder makes of them, likewise, x width of LanguageBind's vectors of
+# captions, sound and picture, i tokens of T5 and j their width, y pictures at 6
+# a second and z width of DINOv2's class tokens of them. What object_probability
+# says is seen need not sound, nor what sounds be seen.
 FIELDS: Mapping[str, tuple[str, str]] = {
   "wave": ("int16", "t 2"),
   "latent_mean": ("float16", "l c"),
@@ -47,6 +47,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
   "frame_features": ("float16", "f e"),
   "whole_features": ("float16", "f e"),
   "pictures": ("float16", "f v"),
+  "whole_pictures": ("float16", "f v"),
   "loudness": ("float32", "n 2"),
   "loudness_times": ("float32", "n"),
   "events": ("float32", "k 2"),

@@ -182,6 +182,8 @@ class DenoiserTask:
 
   def _conditions(self, params, batch, drops) -> conditions_lib.Conditions:
     keep = self.of_preset.draw_keep(drops, len(batch["asked"]))
+    if "never_dropped" in batch:  # what a clip would be wrong without
+      keep |= batch["never_dropped"]
     features = self.system.encode(params, batch)
     return self.system.select(params, features, batch["asked"] & keep)
 

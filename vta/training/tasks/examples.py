@@ -127,10 +127,29 @@ def loudness(record: records.Record) -> loudness_lib.Loudness:
   )
 
 
+def can_be_whole(record: records.Record, geometry: inputs.Geometry) -> bool:
+  """Whether a masked record can be shown without its mask too."""
+  if "pictures" in record.arrays:
+    return "whole_pictures" in record.arrays
+  return record.mask is not None and (
+    not geometry.tower or "whole_features" in record.arrays
+  )
+
+
 def seen_and_heard(
-  record: records.Record, geometry: inputs.Geometry, start: float
+  record: records.Record,
+  geometry: inputs.Geometry,
+  start: float,
+  *,
+  unmasked: bool = False,
 ) -> Mapping[str, Any]:
   """What `inputs.assemble` takes of a record from `start` seconds on.
+
+  Args:
+    record: of latents.
+    geometry: what of it the conditioner has a size for.
+    start: where the stretch begins, seconds.
+    unmasked: a record that `can_be_whole` shows all of its picture.
 
   Returns:
     its arguments for what is seen, loudness, events and the times.
@@ -148,7 +167,8 @@ def seen_and_heard(
     "events": events_lib.Events(intervals=arrays["events"].astype(np.float64)),
   }
   if "pictures" in arrays:
-    return {**signals, "pictures": arrays["pictures"].astype(np.float32)}
+    pictures = arrays["whole_pictures" if unmasked else "pictures"]
+    return {**signals, "pictures": pictures.astype(np.float32)}
   features = None
   if geometry.tower:
     if "frame_features" not in arrays:
@@ -157,7 +177,8 @@ def seen_and_heard(
         "the record has no frame_features: encode the waves into another "
         "folder by `python -m data_prep.encode --tower efficientnet-lite0`",
       )
-    features = arrays["frame_features"].astype(np.float32)
+    features = arrays["whole_features" if unmasked else "frame_features"]
+    features = features.astype(np.float32)
   if not geometry.frame_size:
     whole = None
     if geometry.whole:
@@ -171,6 +192,6 @@ def seen_and_heard(
   return {
     **signals,
     "frames": arrays["frames"],
-    "mask": record.mask,
+    "mask": None if unmasked else record.mask,
     "frame_features": features,
   }

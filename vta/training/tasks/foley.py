@@ -69,11 +69,23 @@ class Foley:
   def example(
     self, record: records.Record, rng: np.random.Generator
   ) -> dict[str, np.ndarray]:
-    """A random crop of a latent record: inputs and target."""
+    """A random crop of a latent record: inputs and target.
+
+    Of a share of the masked clips the mask is dropped. What says which of the
+    things in the picture sound are then the objects, which are therefore kept:
+    so an object taken off the list falls silent.
+    """
     arrays = record.arrays
     cut = examples.crop(record, rng, self._system, self._codec.config)
     geometry = self._system.geometry(self._system.window)
-    given = examples.seen_and_heard(record, geometry, cut.start)
+    unmasked = (
+      len(arrays["object_vectors"]) > 0
+      and examples.can_be_whole(record, geometry)
+      and rng.random() < self._config.drop.get("mask", 0.0)
+    )
+    given = examples.seen_and_heard(
+      record, geometry, cut.start, unmasked=unmasked
+    )
     prompt = None
     if len(arrays["text_tokens"]):
       caption = int(rng.integers(len(arrays["text_tokens"])))
@@ -99,7 +111,13 @@ class Foley:
       reference=inputs.describe_reference(whole[where : where + size]),
       objects=objects,
     )
-    return {**example, "latent_mean": cut.mean, "latent_std": cut.std}
+    kept = ("objects",) if unmasked else ()
+    return {
+      **example,
+      "latent_mean": cut.mean,
+      "latent_std": cut.std,
+      "never_dropped": np.array([name in kept for name in inputs.NAMES]),
+    }
 
   def finish(self, folder: pathlib.Path) -> None:
     """Writes what a release holds besides its parts: the known words."""
