@@ -72,12 +72,7 @@ class EventDetector:
     """
     release = release_lib.load(folder)
     path = release.folder / "config.json"
-    if release.config.get("preset") != "event_detector":
-      raise errors.InputError(
-        path,
-        f"preset: expected 'event_detector', found "
-        f"{release.config.get('preset')!r}",
-      )
+    release.require_preset("event_detector")
     try:
       sizes = event_detector.EventDetectorConfig(
         **system.tuples(release.config["predictor"])

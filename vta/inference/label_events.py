@@ -64,11 +64,7 @@ class LabelReader:
     """
     release = release_lib.load(folder)
     path = release.folder / "config.json"
-    if release.config.get("preset") != PRESET:
-      raise errors.InputError(
-        path,
-        f"preset: expected {PRESET!r}, found {release.config.get('preset')!r}",
-      )
+    release.require_preset(PRESET)
     own = "frames" in release.config
     try:
       sizes = label_similarity.LabelSimilarityConfig(

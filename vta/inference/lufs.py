@@ -37,12 +37,7 @@ class LufsReader:
     """
     release = release_lib.load(folder)
     path = release.folder / "config.json"
-    if release.config.get("preset") != "lufs_predictor":
-      raise errors.InputError(
-        path,
-        "preset: expected 'lufs_predictor', found "
-        f"{release.config.get('preset')!r}",
-      )
+    release.require_preset("lufs_predictor")
     try:
       sizes = lufs_predictor.LufsPredictorConfig(
         **system.tuples(release.config["predictor"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from vta import errors
 from vta.conditioning import frames as frames_lib
 from vta.encoders import frame_encoder
 from vta.interop import release as release_lib
@@ -30,11 +29,7 @@ class Pictures:
       InputError: it is of another kind, or cannot be read.
     """
     release = release_lib.load(folder)
-    if release.config.get("preset") != "predictor":
-      raise errors.InputError(
-        release.folder / "config.json",
-        f"preset is {release.config.get('preset')!r}, not 'predictor'",
-      )
+    release.require_preset("predictor")
     config = frames_lib.FrameEncoderConfig(
       **system.tuples(release.config["frames"])
     )

@@ -72,6 +72,15 @@ class Release:
       )
     return self.parts[name]
 
+  def require_preset(self, preset: str) -> None:
+    """Raises InputError unless config.json says that it is of `preset`."""
+    found = self.config.get("preset")
+    if found != preset:
+      raise errors.InputError(
+        self.folder / "config.json",
+        f"preset: expected {preset!r}, found {found!r}",
+      )
+
 
 def digest(tree: PyTree) -> str:
   """SHA-256 of parameters by path, to know them again by."""

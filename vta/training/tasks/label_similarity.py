@@ -285,11 +285,7 @@ def _check(
         )
     return
   eyes.require("frame_encoder")
-  if eyes.config.get("preset") != "predictor":
-    raise errors.InputError(
-      eyes.folder / "config.json",
-      f"preset: expected 'predictor', found {eyes.config.get('preset')!r}",
-    )
+  eyes.require_preset("predictor")
   if eyes.config["frames"].get("tower"):
     raise errors.InputError(
       eyes.folder / "config.json",
