@@ -1,4 +1,4 @@
-"""Label similarity: its formula, what it learns, and events by name."""
+"""Label similarity: what it learns, and events by name."""
 
 import json
 import pathlib
@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 import test_encoders_clip as clip_lib
 import tiny_heads
-import torch
 
 from data_prep import encode
 from vta import cli, errors
-from vta.data import continuous, records
+from vta.data import records
 from vta.data.yard import record as yard_record
 from vta.data.yard import stage
 from vta.encoders import clip as clip_towers
@@ -29,90 +28,6 @@ from vta.training.tasks import label_similarity as task_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
 FRAMES, LABELS, RATE = 8, 384, 15.0
-
-
-def model(frame_width, label_width, *, scale=3.0, bias=-0.5):
-  config = label_similarity.LabelSimilarityConfig(
-    frame_width=frame_width, label_width=label_width, scale=scale, bias=bias
-  )
-  return label_similarity.LabelSimilarity(config)
-
-
-def start(net, *, key=0):
-  """Its parameters."""
-  widths = net.config.frame_width, net.config.label_width
-  blank = (jnp.zeros((1, 1, width)) for width in widths)
-  return dict(jax.jit(net.init)(jax.random.key(key), *blank)["params"])
-
-
-def apply(net, params, frames, labels):
-  given = {"params": params}, jnp.asarray(frames), jnp.asarray(labels)
-  return jax.jit(net.apply)(*given)
-
-
-@pytest.mark.parametrize("widths", [(6, 6), (6, 4), (4, 6)])
-def test_logits_are_torch_s(widths):
-  rng = np.random.default_rng(0)
-  frames = rng.normal(size=(2, 5, widths[0])).astype(np.float32)
-  labels = rng.normal(size=(2, 3, widths[1])).astype(np.float32)
-  net = model(*widths)
-  params = start(net, key=1)
-  noise = rng.normal(size=widths).astype(np.float32)
-  params = {
-    "project": {"kernel": params["project"]["kernel"] + noise},
-    "log_scale": params["log_scale"] + 0.7,
-    "bias": params["bias"] - 1.3,
-  }
-  projected = torch.from_numpy(frames) @ torch.from_numpy(
-    np.array(params["project"]["kernel"])
-  )
-  cosine = torch.cosine_similarity(
-    projected[:, :, None], torch.from_numpy(labels)[:, None], dim=-1
-  )
-  logits = apply(net, params, frames, labels)
-  expected = 3.0 * np.exp(0.7) * cosine.numpy() - 1.8
-  np.testing.assert_allclose(logits, expected, atol=2e-5)
-  target = rng.integers(0, 2, expected.shape).astype(np.float32)
-  mask = rng.random(expected.shape) < 0.5
-  entropy = torch.nn.functional.binary_cross_entropy_with_logits(
-    torch.from_numpy(expected[mask]), torch.from_numpy(target[mask])
-  )
-  target, mask = jnp.asarray(target), jnp.asarray(mask)
-  value = label_similarity.loss(logits, target, mask)
-  assert float(value) == pytest.approx(float(entropy), rel=1e-5)
-  assert float(label_similarity.loss(logits, target, mask & False)) == 0.0
-
-
-def test_it_starts_as_the_cosine_itself_or_keeps_lengths():
-  rng = np.random.default_rng(0)
-  frames = rng.normal(size=(1, 4, 6)).astype(np.float32)
-  same, wider = model(6, 6), model(6, 9)
-  params = start(same)
-  np.testing.assert_array_equal(params["project"]["kernel"], np.eye(6))
-  logits = apply(same, params, frames, frames)
-  np.testing.assert_allclose(np.diag(logits[0]), 2.5, atol=1e-5)
-  kernel = start(wider)["project"]["kernel"]
-  np.testing.assert_allclose(kernel @ kernel.T, np.eye(6), atol=1e-5)
-  with pytest.raises(ValueError, match="frames of 6 and labels of 6; expected"):
-    apply(wider, params, frames, frames)
-  with pytest.raises(ValueError, match="scale 0"):
-    model(6, 6, scale=0.0)
-
-
-def test_padding_has_no_gradient_and_no_nan():
-  net = model(6, 4)
-  frames, labels = jnp.zeros((1, 2, 6)), jnp.ones((1, 1, 4))
-  params = start(net)
-  mask = jnp.array([[[True], [False]]])
-
-  def value(params, frames):
-    logits = net.apply({"params": params}, frames, labels)
-    return label_similarity.loss(logits, jnp.zeros_like(logits), mask)
-
-  slopes = jax.jit(jax.grad(value))(
-    params, frames.at[0, 0].set(jnp.arange(6.0))
-  )
-  assert all(np.isfinite(x).all() for x in jax.tree.leaves(slopes))
 
 
 # Directions of labels; a frame shows those that sound, and one that does not.
@@ -418,8 +333,12 @@ def test_similarity_is_of_what_records_hold(trained, video):
 
 def clip_release(folder, *, width=20):
   """A release that sees by the tiny CLIP, in its folder."""
-  net = model(width, width)
-  params = start(net)
+  config = label_similarity.LabelSimilarityConfig(
+    frame_width=width, label_width=width, scale=3.0, bias=-0.5
+  )
+  net = label_similarity.LabelSimilarity(config)
+  blank = jnp.zeros((1, 1, width))
+  params = dict(jax.jit(net.init)(jax.random.key(0), blank, blank)["params"])
   sizes = {"frame_width": width, "label_width": width}
   release.save(
     folder,
@@ -492,30 +411,3 @@ def test_labels_are_for_those_who_look(video):
   request = finders.Request(labels=("rain",), predictor=tiny_heads.folder())
   with pytest.raises(errors.InputError, match="--labels: is of no use without"):
     predict.predict(video, duration=1.6, request=request)
-
-
-def test_the_list_of_what_sounds_on():
-  for label in ("ambulance siren", "Airplane flyby", " lawn  mowing", "rain"):
-    assert continuous.is_continuous(label), label
-  for label in ("dog barking", "playing piano", "birds", "ball", "siren song"):
-    assert not continuous.is_continuous(label), label
-
-
-def test_grounded_is_above_a_half_for_more_than_six_tenths():
-  similarity = np.array([0.9] * 6 + [0.5] * 4)
-  assert not continuous.grounded(similarity)
-  assert continuous.grounded(np.append(similarity, [0.51]))
-  assert continuous.grounded(similarity, share=0.5)
-  assert not continuous.grounded(np.zeros(0))
-
-
-def test_continuous_scenes_sound_all_the_time():
-  drawn = [stage.sample_scene(7, i, duration=4.0) for i in range(150)]
-  kept = [staged for staged in drawn if continuous.is_continuous_scene(staged)]
-  assert 8 <= len(kept) <= 40
-  for staged in kept[:3]:
-    sounding = yard_record.record(staged, pictures=False).arrays
-    # What comes from afar is faint at first.
-    assert np.all(sounding["object_sounding"].mean(axis=0) > 0.4)
-  silent = next(staged for staged in drawn if not staged.sources)
-  assert not continuous.is_continuous_scene(silent)
