@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import types
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ import optax
 import pytest
 
 from vta import errors
-from vta.training import loop, optimizer, state, telemetry
+from vta.training import loop, mesh, optimizer, state, telemetry
 
 
 class LineTask:
@@ -34,7 +35,7 @@ class LineTask:
 
   def init(self, key):
     return {
-      "line": {"w": jax.random.normal(key, (3,)), "b": jnp.zeros(())},
+      "line": {"weight": jax.random.normal(key, (3,)), "bias": jnp.zeros(())},
       "other": {"v": jnp.zeros(2)},
     }
 
@@ -48,7 +49,7 @@ class LineTask:
       step += 1
 
   def evaluate(self, params):
-    return {"validation/loss": float(jnp.sum(params["line"]["w"]))}
+    return {"validation/loss": float(jnp.sum(params["line"]["weight"]))}
 
   def release(self, params, folder):
     folder.mkdir(parents=True)
@@ -57,7 +58,7 @@ class LineTask:
   def _loss(self, params, batch, key):
     # The noise makes the result depend on the step's key.
     noise = 0.1 * jax.random.normal(key, batch["y"].shape)
-    predicted = batch["x"] @ params["line"]["w"] + params["line"]["b"]
+    predicted = batch["x"] @ params["line"]["weight"] + params["line"]["bias"]
     return jnp.mean(jnp.square(predicted - batch["y"] + noise)), {}
 
   def _other(self, params, batch, key):
@@ -150,9 +151,9 @@ def test_a_longer_run_continues_a_shorter_one(tmp_path):
   (tmp_path / "a" / "release").rmdir()
   task = LineTask()
   assert loop.train(task, config(steps=12), tmp_path / "a") == 0
-  loop.train(LineTask(), config(), tmp_path / "b")
+  loop.train(LineTask(), config(), tmp_path / "bias")
   assert_identical(
-    final_state(tmp_path / "a", task), final_state(tmp_path / "b", task)
+    final_state(tmp_path / "a", task), final_state(tmp_path / "bias", task)
   )
 
 
@@ -176,14 +177,14 @@ class GivenTask(LineTask):
 
   def init(self, key):
     params = super().init(key)
-    return {"line": params["line"], "given": {"big": jnp.full(3, self._given)}}
+    return {"line": params["line"], "given": {"bias": jnp.full(3, self._given)}}
 
   def evaluate(self, params):
-    assert float(params["given"]["big"][0]) == self._given
+    assert float(params["given"]["bias"][0]) == self._given
     return super().evaluate(params)
 
   def _loss(self, params, batch, key):
-    rest = batch["y"] - batch["x"] @ params["given"]["big"]
+    rest = batch["y"] - batch["x"] @ params["given"]["bias"]
     return super()._loss(params, {**batch, "y": rest}, key)
 
 
@@ -191,7 +192,7 @@ def test_what_no_phase_moves_is_given_and_not_saved(tmp_path):
   whole = GivenTask()
   assert loop.train(whole, config(steps=8), tmp_path / "whole") == 0
   assert set(whole.released) == {"line", "given"}
-  np.testing.assert_array_equal(whole.released["given"]["big"], 0.5)
+  np.testing.assert_array_equal(whole.released["given"]["bias"], 0.5)
 
   def stop_at_three(step):
     if step == 3:
@@ -223,7 +224,7 @@ class ScriptedTask(LineTask):
   def evaluate(self, params):
     # Which parameters these are is known by them alone.
     self.seen = {**getattr(self, "seen", {})}
-    self.seen[float(jnp.sum(params["line"]["w"]))] = None
+    self.seen[float(jnp.sum(params["line"]["weight"]))] = None
     return {"validation/loss": self.scores[2 * (len(self.seen) - 1)]}
 
 
@@ -244,7 +245,7 @@ def test_the_release_is_of_the_best_evaluation(tmp_path, capsys):
   assert loop.train(task, guarded(), tmp_path) == 0
   # The sixth evaluation was the best one, the seventh the last.
   best = list(task.seen)[5]
-  assert float(jnp.sum(task.released["line"]["w"])) == best
+  assert float(jnp.sum(task.released["line"]["weight"])) == best
   said = capsys.readouterr().out
   assert "2.0000 at step 10; 6.0000 (+200.0 %) at the last, 12" in said
   rows = [
@@ -262,13 +263,13 @@ def test_patience_ends_a_run_and_more_of_it_goes_on(tmp_path, capsys):
   task = ScriptedTask()
   assert loop.train(task, guarded(patience=2), tmp_path) == 0
   assert final_state(tmp_path, task).step == 8
-  assert float(jnp.sum(task.released["line"]["w"])) == list(task.seen)[2]
+  assert float(jnp.sum(task.released["line"]["weight"])) == list(task.seen)[2]
   assert "3.0000 at step 4; 3.5000 (+16.7 %)" in capsys.readouterr().out
   (tmp_path / "release").rmdir()
   again = ScriptedTask()
   again.seen = dict.fromkeys(list(task.seen)[:-1])
   assert loop.train(again, guarded(patience=3), tmp_path) == 0
-  assert float(jnp.sum(again.released["line"]["w"])) == list(again.seen)[5]
+  assert float(jnp.sum(again.released["line"]["weight"])) == list(again.seen)[5]
 
 
 def test_the_best_of_a_resumed_run_is_the_uninterrupted_one_s(tmp_path):
@@ -276,7 +277,7 @@ def test_the_best_of_a_resumed_run_is_the_uninterrupted_one_s(tmp_path):
     """Best where the sum of the weights is 1.5."""
 
     def evaluate(self, params):
-      total = float(jnp.sum(params["line"]["w"]))
+      total = float(jnp.sum(params["line"]["weight"]))
       return {"validation/loss": abs(total - 1.5)}
 
   whole = Bent()
@@ -309,7 +310,9 @@ def test_nothing_better_than_the_start_is_said(tmp_path, capsys):
 
   task = Worse()
   assert loop.train(task, guarded(steps=4), tmp_path) == 0
-  assert float(jnp.sum(task.released["line"]["w"])) == next(iter(task.seen))
+  assert float(jnp.sum(task.released["line"]["weight"])) == next(
+    iter(task.seen)
+  )
   assert "nothing was better than what the run started from" in (
     capsys.readouterr().out
   )
@@ -413,13 +416,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     ({"save_every": 0}, "save_every: is 0"),
     ({"log_every": -1}, "log_every: is -1"),
     ({"batch_size": 0}, "batch_size: is 0"),
-    ({"batch_size": 4}, "batch_size: 4 clips cannot be shared by 3 devices"),
+    ({"batch_size": 4}, "batch_size: 4 clips cannot be shared by 3 groups"),
   ],
 )
 def test_numbers_that_cannot_be_are_named(
   tmp_path, monkeypatch, change, message
 ):
-  monkeypatch.setattr(jax, "device_count", lambda: 3)
+  three = types.SimpleNamespace(shape={"data": 3, "fsdp": 1, "tensor": 1})
+  monkeypatch.setattr(mesh, "make", lambda layout: three)
   with pytest.raises(errors.InputError, match=f"config: {message}"):
     loop.train(LineTask(), config(**change), tmp_path)
   assert not list(tmp_path.iterdir())
@@ -481,11 +485,11 @@ def test_restore_names_every_mismatch(tmp_path):
   class Wider(LineTask):
     def init(self, key):
       params = super().init(key)
-      return {**params, "line": {"w": jnp.zeros(4), "c": jnp.zeros(())}}
+      return {**params, "line": {"weight": jnp.zeros(4), "c": jnp.zeros(())}}
 
   with pytest.raises(errors.InputError) as caught:
     loop.train(Wider(), config(), tmp_path)
   message = str(caught.value)
   assert "params/line/c is missing" in message
-  assert "params/line/b is not in the model" in message
-  assert "params/line/w has shape (3,), the model's is (4,)" in message
+  assert "params/line/bias is not in the model" in message
+  assert "params/line/weight has shape (3,), the model's is (4,)" in message

@@ -29,11 +29,19 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import ml_collections
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
 from vta import errors, files
 from vta.interop import release
-from vta.training import checkpoint, optimizer, randomness, state, telemetry
+from vta.training import (
+  checkpoint,
+  optimizer,
+  randomness,
+  sharding,
+  state,
+  telemetry,
+)
+from vta.training import mesh as mesh_lib
 
 # What a scheduler reads as "stopped on request, start me again": the code
 # that a shell gives to a process which SIGTERM ended.
@@ -85,7 +93,8 @@ def train(
       another one or was given other parameters to start from.
     FloatingPointError: when a metric is not finite.
   """
-  _check_numbers(config)
+  mesh = mesh_lib.make(config.get("mesh"))
+  _check_numbers(config, shares=mesh.shape["data"] * mesh.shape["fsdp"])
   metric, patience = config.get("best", ""), config.get("patience", 0)
   if patience < 0 or (patience and not metric):
     raise errors.InputError(
@@ -97,20 +106,16 @@ def train(
   workdir = pathlib.Path(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
   _claim(workdir, config)
+  with mesh_lib.use(mesh):
+    return _train(task, config, workdir, mesh)
 
-  mesh = jax.make_mesh(
-    (jax.device_count(),),
-    ("data",),
-    axis_types=(jax.sharding.AxisType.Auto,),
-  )
-  replicated = NamedSharding(mesh, PartitionSpec())
-  split = NamedSharding(mesh, PartitionSpec("data"))
 
-  # Created under jit, so that every leaf is born where it will live.
-  create = jax.jit(
-    lambda params: state.create(params, task.phases, averaged=task.averaged),
-    out_shardings=replicated,
-  )
+def _train(
+  task: Task,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  mesh: jax.sharding.Mesh,
+) -> int:
   params = task.init(randomness.stream(config.seed, "init"))
   for phase in task.phases:
     try:
@@ -118,9 +123,9 @@ def train(
     except ValueError as error:
       raise errors.InputError("config: frozen", str(error)) from None
   moved = {phase.group for phase in task.phases}
-  current = create({k: v for k, v in params.items() if k in moved})
+  params = sharding.place(params, mesh)
   fixed = {k: v for k, v in params.items() if k not in moved}
-  fixed = jax.device_put(fixed, replicated)
+  current = _create(task, {k: v for k, v in params.items() if k in moved}, mesh)
   del params
   meta = telemetry.describe_run(config)
   if fixed:
@@ -133,14 +138,17 @@ def train(
         workdir, "was trained on other given parameters than these"
       )
     current = checkpoints.restore(step, current)
+  metric, patience = config.get("best", ""), config.get("patience", 0)
   best = checkpoint.Best(workdir, metric) if metric else None
 
+  split = NamedSharding(mesh, mesh_lib.BATCH)
   updates = [
     state.make_step(
       phase,
       seed=config.seed,
       ema_maximum=config.ema_maximum,
       ema_power=config.ema_power,
+      out_shardings=jax.tree.map(lambda leaf: leaf.sharding, current),
     )
     for phase in task.phases
   ]
@@ -199,19 +207,40 @@ def train(
   return 0
 
 
-def _check_numbers(config: ml_collections.ConfigDict) -> None:
-  """Raises InputError for numbers that no loop can run by."""
+def _create(
+  task: Task, params: state.Params, mesh: jax.sharding.Mesh
+) -> state.TrainState:
+  """A state at step 0, every leaf of it born where it will live."""
+
+  def create(params):
+    return state.create(params, task.phases, averaged=task.averaged)
+
+  made = sharding.shardings(jax.eval_shape(create, params), mesh)
+  return jax.jit(create, out_shardings=made)(params)
+
+
+def _check_numbers(config: ml_collections.ConfigDict, *, shares: int) -> None:
+  """Raises InputError for numbers that no loop can run by.
+
+  Args:
+    config: the run's.
+    shares: what the mesh cuts a batch into.
+  """
   for name in ("evaluate_every", "save_every", "log_every", "batch_size"):
     if config.get(name, 1) < 1:
       raise errors.InputError(
         f"config: {name}", f"is {config[name]}, it must be 1 or more"
       )
-  devices = jax.device_count()
-  if config.get("batch_size", 0) % devices:
-    raise errors.InputError(
-      "config: batch_size",
-      f"{config.batch_size} clips cannot be shared by {devices} devices",
-    )
+  batches = {
+    "batch_size": config.get("batch_size", 0),
+    "data.validation_batch": config.get("data", {}).get("validation_batch", 0),
+  }
+  for name, size in batches.items():
+    if size % shares:
+      raise errors.InputError(
+        f"config: {name}",
+        f"{size} clips cannot be shared by {shares} groups of devices",
+      )
 
 
 def check_config(

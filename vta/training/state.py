@@ -93,12 +93,23 @@ def create(
 
 
 def make_step(
-  phase: Phase, *, seed: int, ema_maximum: float, ema_power: float
+  phase: Phase,
+  *,
+  seed: int,
+  ema_maximum: float,
+  ema_power: float,
+  out_shardings: PyTree = None,
 ) -> Callable[[TrainState, Params, Any], tuple[TrainState, Metrics]]:
   """The jitted update of one phase; the state is donated.
 
   It takes the state, the groups that no phase moves, and a batch. These groups
   are an argument and no constant: a program would hold a copy of its constants.
+
+  Args:
+    phase: the update.
+    seed: of the run.
+    ema_maximum, ema_power: see `optimizer.ema_decay`.
+    out_shardings: of the state; None leaves them to the compiler.
   """
 
   def step(
@@ -145,4 +156,4 @@ def make_step(
     )
     return state, metrics
 
-  return jax.jit(step, donate_argnums=0)
+  return jax.jit(step, donate_argnums=0, out_shardings=(out_shardings, None))

@@ -22,7 +22,7 @@ from vta.data import pipeline, records
 from vta.interop import release
 from vta.models import autoencoder, levels, spectral
 from vta.models import discriminator as discriminator_lib
-from vta.training import optimizer, state, system
+from vta.training import optimizer, sharding, state, system
 from vta.training.tasks import sets
 
 
@@ -85,9 +85,12 @@ class CodecTask:
   def init(self, key: Key[Array, ""]) -> state.Params:
     first, second, third = jax.random.split(key, 3)
     wave = jnp.zeros((1, self._config.crop, 2))
-    # Under jit nothing is computed but what is asked for: no forward pass.
-    init = jax.jit(lambda *keys: self.codec.init(keys[0], wave, keys[1]))
-    params = {"codec": init(first, second)["params"]}
+    made = sharding.initialise(
+      lambda *keys: self.codec.init(keys[0], wave, keys[1])["params"],
+      first,
+      second,
+    )
+    params = {"codec": made}
     if self._config.init_from:
       start = release.load(self._config.init_from)
       params["codec"] = start.part("codec", params["codec"])
@@ -96,8 +99,9 @@ class CodecTask:
         params["codec"], self._training_waves(), self.codec.config
       )
     if self._critic is not None:
-      init = jax.jit(lambda k: self._critic.init(k, wave))
-      params["discriminator"] = init(third)["params"]
+      params["discriminator"] = sharding.initialise(
+        lambda k: self._critic.init(k, wave)["params"], third
+      )
     return params
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:

@@ -18,7 +18,14 @@ from vta.conditioning import conditions as conditions_lib
 from vta.data import pipeline
 from vta.diffusion import path, weighting
 from vta.interop import release
-from vta.training import modules, optimizer, randomness, state, system
+from vta.training import (
+  modules,
+  optimizer,
+  randomness,
+  sharding,
+  state,
+  system,
+)
 from vta.training.tasks import (
   composed,
   examples,
@@ -112,8 +119,8 @@ class DenoiserTask:
       expected = jax.eval_shape(self.system.init, key)
       params = {name: start.part(name, tree) for name, tree in expected.items()}
     else:
-      # Under jit nothing is computed but what is asked for: no forward pass.
-      params = self.of_preset.start(jax.jit(self.system.init)(key))
+      fresh = sharding.initialise(self.system.init, key)
+      params = self.of_preset.start(fresh)
     return {"model": params}
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:

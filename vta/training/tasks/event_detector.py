@@ -23,7 +23,7 @@ from vta.interop import release
 from vta.metrics import detection, intervals
 from vta.models import batch_norm, event_detector
 from vta.signals import events as events_lib
-from vta.training import state, system
+from vta.training import sharding, state, system
 from vta.training.tasks import sets
 
 
@@ -64,9 +64,9 @@ class EventDetectorTask:
   def init(self, key: Key[Array, ""]) -> state.Params:
     clip = self._config.clip
     frames = jnp.zeros((1, 2, clip.size, clip.size, 3), jnp.uint8)
-    # Under jit nothing is computed but what is asked for.
-    init = jax.jit(lambda k: self.predictor.init(k, frames, training=False))
-    made = init(key)["params"]
+    made = sharding.initialise(
+      lambda k: self.predictor.init(k, frames, training=False)["params"], key
+    )
     if self._config.trunk_from:
       made = {**made, **names.read(self._config.trunk_from, self._sizes)}
     return {"predictor": made}

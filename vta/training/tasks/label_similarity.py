@@ -25,7 +25,7 @@ from vta.data import pipeline, records
 from vta.interop import release
 from vta.metrics import detection
 from vta.models import label_similarity
-from vta.training import optimizer, state
+from vta.training import optimizer, sharding, state
 from vta.training.tasks import sets
 
 # Where records have frames and labels as each kind of eyes sees and reads them.
@@ -71,7 +71,10 @@ class LabelSimilarityTask:
   def init(self, key: Key[Array, ""]) -> state.Params:
     frames = jnp.zeros((1, 1, self._sizes.frame_width))
     labels = jnp.zeros((1, 1, self._sizes.label_width))
-    return {"predictor": self.predictor.init(key, frames, labels)["params"]}
+    params = sharding.initialise(
+      lambda k: self.predictor.init(k, frames, labels)["params"], key
+    )
+    return {"predictor": params}
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:
     return self._sets.batches(start)

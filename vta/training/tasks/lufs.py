@@ -18,7 +18,7 @@ from vta.interop import release
 from vta.models import lufs_predictor
 from vta.signals import loudness as loudness_lib
 from vta.signals import timing
-from vta.training import optimizer, state
+from vta.training import optimizer, sharding, state
 from vta.training.tasks import examples, sets
 
 
@@ -47,9 +47,10 @@ class LufsTask:
   def init(self, key: Key[Array, ""]) -> state.Params:
     looks = jnp.zeros((1, self._config.frames, self._sizes.width))
     mask = jnp.ones(looks.shape[:2], bool)
-    # Under jit nothing is computed but what is asked for: no forward pass.
-    init = jax.jit(lambda k: self.predictor.init(k, looks, mask))
-    return {"predictor": init(key)["params"]}
+    params = sharding.initialise(
+      lambda k: self.predictor.init(k, looks, mask)["params"], key
+    )
+    return {"predictor": params}
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:
     return self._sets.batches(start)

@@ -17,7 +17,7 @@ from vta.conditioning import frames, inputs
 from vta.data import pipeline, records
 from vta.interop import release
 from vta.models import predictor
-from vta.training import optimizer, state, system
+from vta.training import optimizer, sharding, state, system
 from vta.training.tasks import examples, sets
 
 
@@ -64,9 +64,9 @@ class PredictorTask:
   def init(self, key: Key[Array, ""]) -> state.Params:
     blank = inputs.assemble(self._geometry, start=0.0, total=1.0)
     blank = [jnp.asarray(blank[name])[None] for name in self._read]
-    # Under jit nothing is computed but what is asked for: no forward pass.
-    init = jax.jit(lambda k: self.predictor.init(k, *blank))
-    params = dict(init(key)["params"])
+    params = sharding.initialise(
+      lambda k: dict(self.predictor.init(k, *blank)["params"]), key
+    )
     if self._config.frames_from:
       start = release.load(self._config.frames_from)
       params["frame_encoder"] = start.part(
