@@ -7,16 +7,30 @@ TFDS is the format (ArrayRecord, read without tensorflow) and the catalogue
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
+import io
+import json
+import os
 import pathlib
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+import absl.logging
 import numpy as np
 import tensorflow_datasets as tfds
+import tqdm
+from etils import epath
 
+from data_prep.sets import disk as disk_lib
 from data_prep.sets import entry as entry_lib
+from data_prep.sets import sides
 from vta import errors
 
+LEFT_OUT = "missing.json"
+# TFDS's files that are written first, to know a catalogue by, and last: what
+# has it is whole.
+_FIRST, _INFO = "features.json", "dataset_info.json"
 _TEXTS = tfds.features.Sequence(tfds.features.Text())
 FEATURES = tfds.features.FeaturesDict(
   {
@@ -39,30 +53,98 @@ FEATURES = tfds.features.FeaturesDict(
 )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Annotated:
+  """What a row of annotations says of a clip, wherever the clip may be.
+
+  Several rows of one clip are joined: their captions, labels and events.
+
+  Attributes:
+    split: one of entry.SPLITS.
+    names: what its medium may be called, without suffix; the first counts
+      that there is. A name may begin with folders.
+    entry: all else; its `media` is filled in.
+    where: file and line, for errors.
+  """
+
+  where: str
+  split: str
+  names: Sequence[str]
+  entry: entry_lib.Entry
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Listing:
+  """What a set's annotations and its media make together.
+
+  Attributes:
+    splits: the entries of each split that has any, by id.
+    missing: ids of clips that are annotated and not on disk.
+    unlisted: media that no annotation names.
+    torn: ids left out because their source is held out by another split.
+  """
+
+  splits: Mapping[str, list[entry_lib.Entry]]
+  missing: Sequence[str] = ()
+  unlisted: Sequence[str] = ()
+  torn: Sequence[str] = ()
+
+
 class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """A set on disk; a subclass reads the layout that the set is published in.
 
   Attributes:
     description, citation, homepage: of the set, for its card.
+    licence: what its publishers say of the whole; entries may have their own.
+    held_out: the share of training sources that are for validation, where no
+      clip on disk is.
   """
 
   VERSION = tfds.core.Version("1.0.0")
   description = ""
   citation = ""
   homepage = ""
+  licence = ""
+  held_out = 0.02
 
-  def __init__(self, root: pathlib.Path, *, out: pathlib.Path):
-    """`root` is the set's folder; `out` is where the catalogue goes."""
-    self._root = root
+  def __init_subclass__(cls, **kwargs):
+    # TFDS keeps a table of all builders by name; ours are imported.
+    super().__init_subclass__(skip_registration=True, **kwargs)
+
+  def __init__(self, root: str | os.PathLike, *, out: str | os.PathLike):
+    """`root` is the set's folder; `out` is where TFDS makes its own."""
+    self._root = epath.Path(root)
+    self._listing: Listing | None = None
     super().__init__(data_dir=out, file_format="array_record")
 
   @abc.abstractmethod
-  def entries(self, root: pathlib.Path) -> Mapping[str, list[entry_lib.Entry]]:
-    """What the files of annotations say, by split; opens no media.
+  def annotated(self, disk: disk_lib.Disk) -> Iterable[Annotated]:
+    """What the files of annotations say; opens no media.
 
     Raises:
       InputError: naming the file, the line and the column that is wrong.
     """
+
+  def listing(self) -> Listing:
+    """The set as it is on disk, which is looked at once.
+
+    Raises:
+      InputError: none of its clips is there, or annotations are wrong.
+    """
+    if self._listing is None:
+      disk = disk_lib.Disk(self._root)
+      self._listing = match(disk, self.annotated(disk), name=self.name)
+      if not self._listing.splits:
+        count = len(self._listing.missing)
+        raise errors.InputError(
+          self._root,
+          f"holds no clip of {self.name}; its annotations name {count}",
+        )
+      self._listing = dataclasses.replace(
+        self._listing,
+        splits=sides.with_validation(self._listing.splits, self.held_out),
+      )
+    return self._listing
 
   def _info(self) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(
@@ -71,37 +153,170 @@ class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       features=FEATURES,
       homepage=self.homepage,
       citation=self.citation,
+      license=self.licence,
     )
 
   def _split_generators(self, dl_manager):
     del dl_manager  # nothing is downloaded
-    found = {k: v for k, v in self.entries(self._root).items() if v}
-    if not found:
-      raise errors.InputError(self._root, f"holds no clips of {self.name}")
-    return {k: self._generate_examples(v) for k, v in found.items()}
+    splits = self.listing().splits
+    # One bar for all; TFDS has three for each split.
+    bar = tqdm.tqdm(total=sum(map(len, splits.values())), unit="clip")
+    return {k: self._generate_examples(v, bar) for k, v in splits.items()}
 
-  def _generate_examples(self, entries: Iterable[entry_lib.Entry]):
+  def _generate_examples(
+    self, entries: Iterable[entry_lib.Entry], bar: tqdm.tqdm
+  ):
     for one in entries:
+      bar.update()
       yield one.id, dataclasses.asdict(one)
 
 
-def read(folder: pathlib.Path) -> Mapping[str, list[entry_lib.Entry]]:
+def match(
+  disk: disk_lib.Disk, annotated: Iterable[Annotated], *, name: str = ""
+) -> Listing:
+  """Annotated clips and the media that there are.
+
+  Args:
+    disk: the media.
+    annotated: the clips, in any order.
+    name: of the set, for the bar.
+
+  Raises:
+    InputError: two rows disagree on what a clip is.
+  """
+  found: dict[tuple[str, str], entry_lib.Entry] = {}
+  missing: set[str] = set()
+  listed: set[str] = set()
+  for one in tqdm.tqdm(annotated, desc=f"{name}: annotations", unit=" rows"):
+    paths = [path for name in one.names for path in disk.matches(name)]
+    if not paths:
+      missing.add(one.entry.id)
+      continue
+    listed.update(paths)
+    entry = dataclasses.replace(one.entry, media=paths[0])
+    key = (one.split, entry.id)
+    try:
+      found[key] = found[key].joined(entry) if key in found else entry
+    except ValueError as error:
+      raise errors.InputError(one.where, str(error)) from None
+  splits: dict[str, list[entry_lib.Entry]] = {}
+  for (split, _), entry in sorted(found.items()):
+    splits.setdefault(split, []).append(entry)
+  splits, torn = sides.apart(splits)
+  return Listing(
+    splits={split: entries for split, entries in splits.items() if entries},
+    missing=sorted(missing),
+    unlisted=sorted(set(disk.media) - listed),
+    torn=torn,
+  )
+
+
+def publish(
+  make: Callable[[pathlib.Path], Catalogue], out: str | os.PathLike
+) -> Listing:
+  """Writes a catalogue; what is there of the same bytes stays untouched.
+
+  It is made elsewhere first, and copied with what `read` looks for last: so an
+  interrupted run leaves nothing that is taken for whole, on a cloud's folders
+  too, which know no renaming. The next run writes all of it again.
+
+  Args:
+    make: the builder, which gets the folder that it is to write in.
+    out: where it goes; holds nothing yet, or what a former run left.
+
+  Raises:
+    InputError: something else is there, nothing can be written, or what the
+      builder raises.
+  """
+  target = epath.Path(out)
+  try:
+    there = {path.name for path in target.iterdir()} if target.exists() else ()
+    if there and _FIRST not in there:
+      raise errors.InputError(out, "is there already and is no catalogue")
+    with tempfile.TemporaryDirectory() as scratch:
+      builder = make(pathlib.Path(scratch))
+      listing = builder.listing()
+      with _quiet():
+        builder.download_and_prepare()
+      made = {
+        path.name: path.read_bytes() for path in builder.data_path.iterdir()
+      }
+    made[LEFT_OUT] = _document(
+      {
+        name: list(getattr(listing, name))
+        for name in ("missing", "unlisted", "torn")
+      }
+    )
+    if there and set(there) == set(made):
+      if all((target / k).read_bytes() == v for k, v in made.items()):
+        return listing
+    target.mkdir(parents=True, exist_ok=True)
+    (target / _INFO).unlink(missing_ok=True)
+    for name in sorted(made, key=lambda name: (name == _INFO, name != _FIRST)):
+      (target / name).write_bytes(made[name])
+    for name in set(there) - set(made):
+      (target / name).unlink()
+  except OSError as error:
+    raise errors.InputError(
+      out, f"cannot write: {error.strerror or error}"
+    ) from None
+  return listing
+
+
+def _document(value: object) -> bytes:
+  return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """TFDS reports what it does; our users have the bar and the table."""
+  tfds.disable_progress_bar()
+  level = absl.logging.get_verbosity()
+  absl.logging.set_verbosity(absl.logging.ERROR)
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):
+      yield
+  finally:
+    absl.logging.set_verbosity(level)
+
+
+def read(folder: str | os.PathLike) -> Mapping[str, list[entry_lib.Entry]]:
   """The entries of a catalogue by split, in the order of their ids.
 
   Raises:
-    InputError: there is no catalogue.
+    InputError: there is no catalogue, or not all of it.
   """
+  path = epath.Path(folder)
+  if not (path / _INFO).exists():
+    raise errors.InputError(
+      folder, "is no catalogue of `python -m data_prep.index`, or half of one"
+    )
   try:
-    builder = tfds.builder_from_directory(folder)
+    builder = tfds.builder_from_directory(path)
     sources = builder.as_data_source()
+    splits = {
+      split: sorted(map(_entry, sources[split]), key=lambda one: one.id)
+      for split in entry_lib.SPLITS
+      if split in sources
+    }
   except Exception as error:  # TFDS raises what its parts raise
     raise errors.InputError(
       folder, f"is no catalogue of `python -m data_prep.index`: {error}"
     ) from None
-  return {
-    split: sorted(map(_entry, source), key=lambda one: one.id)
-    for split, source in sources.items()
-  }
+  return splits
+
+
+def left_out(folder: str | os.PathLike) -> Listing:
+  """What a catalogue says of clips and media that are not in it; no splits.
+
+  Raises:
+    InputError: it does not say it.
+  """
+  path = epath.Path(folder) / LEFT_OUT
+  try:
+    return Listing(splits={}, **json.loads(path.read_text()))
+  except (OSError, ValueError, TypeError) as error:
+    raise errors.InputError(path, f"cannot be read: {error}") from None
 
 
 def _entry(example: Mapping) -> entry_lib.Entry:
