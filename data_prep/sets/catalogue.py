@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import absl.logging
@@ -32,19 +33,23 @@ LEFT_OUT = "missing.json"
 # has it is whole.
 _FIRST, _INFO = "features.json", "dataset_info.json"
 _TEXTS = tfds.features.Sequence(tfds.features.Text())
+# As bytes: TFDS's numbers have 32 bits, which is too few for hours of video.
+_SECONDS = tfds.features.Tensor(
+  shape=(), dtype=np.float64, encoding=tfds.features.Encoding.BYTES
+)
 FEATURES = tfds.features.FeaturesDict(
   {
     "id": tfds.features.Text(),
     "source": tfds.features.Text(),
     "media": tfds.features.Text(),
-    "start": np.float64,
-    "end": np.float64,
+    "start": _SECONDS,
+    "end": _SECONDS,
     "captions": _TEXTS,
     "labels": _TEXTS,
     "events": tfds.features.Sequence(
       {
-        "start": np.float64,
-        "end": np.float64,
+        "start": _SECONDS,
+        "end": _SECONDS,
         "label": tfds.features.Text(),
       }
     ),
@@ -247,9 +252,10 @@ def publish(
         for name in ("missing", "unlisted", "torn")
       }
     )
-    if there and set(there) == set(made):
-      if all((target / k).read_bytes() == v for k, v in made.items()):
-        return listing
+    if set(there) == set(made) and all(
+      (target / name).read_bytes() == held for name, held in made.items()
+    ):
+      return listing
     target.mkdir(parents=True, exist_ok=True)
     (target / _INFO).unlink(missing_ok=True)
     for name in sorted(made, key=lambda name: (name == _INFO, name != _FIRST)):
@@ -269,12 +275,15 @@ def _document(value: object) -> bytes:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """TFDS reports what it does; our users have the bar and the table."""
+  """TFDS reports what it does, and calls what protobuf means to drop."""
   tfds.disable_progress_bar()
   level = absl.logging.get_verbosity()
   absl.logging.set_verbosity(absl.logging.ERROR)
   try:
-    with contextlib.redirect_stdout(io.StringIO()):
+    with (
+      contextlib.redirect_stdout(io.StringIO()),
+      warnings.catch_warnings(action="ignore", category=DeprecationWarning),
+    ):
       yield
   finally:
     absl.logging.set_verbosity(level)
@@ -292,13 +301,13 @@ def read(folder: str | os.PathLike) -> Mapping[str, list[entry_lib.Entry]]:
       folder, "is no catalogue of `python -m data_prep.index`, or half of one"
     )
   try:
-    builder = tfds.builder_from_directory(path)
-    sources = builder.as_data_source()
-    splits = {
-      split: sorted(map(_entry, sources[split]), key=lambda one: one.id)
-      for split in entry_lib.SPLITS
-      if split in sources
-    }
+    with _quiet():
+      sources = tfds.builder_from_directory(path).as_data_source()
+      splits = {
+        split: sorted(map(_entry, sources[split]), key=lambda one: one.id)
+        for split in entry_lib.SPLITS
+        if split in sources
+      }
   except Exception as error:  # TFDS raises what its parts raise
     raise errors.InputError(
       folder, f"is no catalogue of `python -m data_prep.index`: {error}"

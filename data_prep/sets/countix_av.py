@@ -3,10 +3,10 @@
 CountixAV_train.csv, CountixAV_val.csv and CountixAV_test.csv, of which any will
 do, have the columns video_id, class, kinetics_start, kinetics_end,
 repetition_start, repetition_end and count, times in the video
-(xiaobai1217/RepetitionCounting); the class may be absent. A clip may have
-several rows: its stretches of repetition, here its events. Files are looked
-for under Kinetics' name, <video>_<start>_<end> with six digits each, and as
-AudioSet's clips are; one called by its id alone is taken for the clip.
+(xiaobai1217/RepetitionCounting); test has no class. A clip may have several
+rows: its stretches of repetition, here its events. Files are looked for under
+Kinetics' name, <video>_<start>_<end> with six digits each, and as AudioSet's
+clips are; one called by its id alone is taken for the clip.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CountixAV(catalogue.Catalogue):
         video = row.text("video_id")
         start, end = row.stretch("kinetics_start", "kinetics_end")
         first, last = row.stretch("repetition_start", "repetition_end")
-        if not start <= first <= last <= end + 1.0:
+        if not start <= first <= last <= end:
           raise row.fail("repetition_start", "is not within the clip")
         row.number("count")
         label = row.optional("class")

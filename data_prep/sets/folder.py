@@ -1,4 +1,4 @@
-"""Any folder of one's own videos or sounds, with a table of captions or without.
+"""Any folder of one's own videos or sounds, with captions or without.
 
 Searched with all its folders. captions.csv, in the folder itself, has the
 columns file and caption, and may have label, source and split (train,

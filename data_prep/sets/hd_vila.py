@@ -66,17 +66,17 @@ def _clips(
     start, end = (clip.clock(edge, "span") for edge in span)
     if not start < end:
       raise clip.fail("span", f"ends at {end:g} s, before it starts")
-    cut = bool(disk.matches(number))
+    stretch = whole and not disk.matches(number)
     made.append(
       catalogue.Annotated(
         where=clip.where,
         split="train",
-        names=(video,) if whole and not cut else (number,),
+        names=(number, video),
         entry=entry.Entry(
           id=entry.safe_id(number),
           source=video,
           media="",
-          **({"start": start, "end": end} if whole and not cut else {}),
+          **({"start": start, "end": end} if stretch else {}),
         ),
       )
     )

@@ -1,10 +1,10 @@
 """VALOR-32K: clips of AudioSet with captions of picture and sound.
 
 desc_train.json, desc_val.json and desc_test.json, of which any will do, are
-lists of {"video_id", "desc"} (as public readers of the set have them; the
-annotations themselves were not at hand). A video_id is taken to be
-<video>_<start>_<end> in seconds, and the clip's file to have it for a name:
-that is how TXH-mercury/VALOR's loader finds sounds.
+lists of {"video_id", "desc"}; a video_id is <video>_<start>_<end> in seconds
+(as videoa11ygpt/VideoA11yGPT keeps them: 25,327, 3,500 and 3,491 clips). The
+clip's file has it for a name, which is how TXH-mercury/VALOR's loader finds
+sounds.
 """
 
 from __future__ import annotations
