@@ -10,6 +10,10 @@ does that. Clips that are annotated and not there are normal, since videos
 vanish: they are counted, and listed in missing.json beside the catalogue,
 as are media that no annotation names. `--source` and `--out` may be cloud
 folders (gs://...). The same files make the same bytes.
+
+Sets share videos: AudioCaps and VALOR are parts of AudioSet. What is trained on
+one and tested on another wants `--apart-from`, other catalogues, whose test
+videos are then left out of train and validation here, and counted.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from __future__ import annotations
 import argparse
 import collections
 import sys
+from collections.abc import Sequence
 
 from data_prep.sets import (
   audiocaps,
@@ -66,15 +71,28 @@ _MOST = 8  # licences that are told one by one
 
 
 def index(
-  kind: type[catalogue.Catalogue], source: str, out: str
+  kind: type[catalogue.Catalogue],
+  source: str,
+  out: str,
+  *,
+  apart_from: Sequence[str] = (),
 ) -> catalogue.Listing:
   """Writes the catalogue of a set, and returns what is in it and what is not.
+
+  Args:
+    kind: the set.
+    source: its folder.
+    out: where the catalogue goes.
+    apart_from: catalogues whose held-out sources are not trained on here.
 
   Raises:
     InputError: the set's files are wrong or not there, or `out` cannot be
       written.
   """
-  return catalogue.publish(lambda scratch: kind(source, out=scratch), out)
+  others = [catalogue.read(folder) for folder in apart_from]
+  return catalogue.publish(
+    lambda scratch: kind(source, out=scratch, others=others), out
+  )
 
 
 def table(kind: type[catalogue.Catalogue], listing: catalogue.Listing) -> str:
@@ -112,10 +130,11 @@ def main(arguments: list[str] | None = None) -> int:
   )
   parser.add_argument("--source", required=True, metavar="DIR")
   parser.add_argument("--out", required=True, metavar="DIR")
+  parser.add_argument("--apart-from", nargs="+", default=(), metavar="INDEX")
   args = parser.parse_args(arguments)
   kind = SETS[args.set]
   try:
-    listing = index(kind, args.source, args.out)
+    listing = index(kind, args.source, args.out, apart_from=args.apart_from)
   except errors.InputError as error:
     print(f"error: {error}", file=sys.stderr)
     return 2

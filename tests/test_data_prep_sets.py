@@ -515,6 +515,9 @@ def test_a_set_as_published_becomes_entries(name, tmp_path, capsys):
   left = json.loads((out / "missing.json").read_text())
   assert left == {"missing": missing, "unlisted": unlisted, "torn": []}
   assert catalogue.left_out(out).missing == missing
+  about, kind = catalogue.about(out), index.SETS[name]
+  assert about["name"] == name
+  assert (about["licence"], about["homepage"]) == (kind.licence, kind.homepage)
   assert sorted(source.rglob("*")) == before
   told = capsys.readouterr().out
   for split, entries in splits.items():
@@ -785,7 +788,7 @@ def test_what_is_not_whole_is_no_catalogue_and_the_next_run_mends_it(
     with pytest.raises(KeyboardInterrupt):
       run("vggsound", "--source", source, "--out", out)
   assert len(list(out.iterdir())) > 3
-  with pytest.raises(errors.InputError, match="half of one"):
+  with pytest.raises(errors.InputError, match="dataset_info.json is not"):
     catalogue.read(out)
   assert run("vggsound", "--source", source, "--out", out) == 0
   assert catalogue.read(out) == EXPECTED["vggsound"][0]
@@ -862,6 +865,26 @@ def test_a_source_is_never_on_two_sides_and_nothing_is_lost(tmp_path, seed):
   for name in made.torn:
     split, source = own[name]
     assert any(source in on[k] for k in on if rank[k] > rank[split])
+
+
+def test_what_another_set_tests_on_is_not_trained_on(tmp_path, capsys):
+  audiocaps = sample("audiocaps", tmp_path / "audiocaps")
+  table = audiocaps / "dataset" / "train.csv"
+  table.write_text(f"{table.read_text()}103,ccccccccc_3,1,A bee\n")
+  (audiocaps / "train" / "ccccccccc_3_1.wav").write_bytes(b"")
+  source, held = sample("vggsound", tmp_path / "vggsound"), tmp_path / "held"
+  assert run("vggsound", "--source", source, "--out", held) == 0
+  arguments = ("audiocaps", "--source", audiocaps, "--out", tmp_path / "out")
+  assert run(*arguments) == 0
+  ids = [one.id for one in catalogue.read(tmp_path / "out")["train"]]
+  assert ids == ["aaaaaaaaaa1_000130", "ccccccccc_3_000001"]
+  # VGGSound tests on ccccccccc_3 and validates on aaaaaaaaaa1.
+  capsys.readouterr()
+  assert run(*arguments, "--apart-from", held) == 0
+  assert list(catalogue.read(tmp_path / "out")) == ["validation", "test"]
+  assert catalogue.left_out(tmp_path / "out").torn == ids
+  assert "2 left out: their source" in capsys.readouterr().out
+  assert run(*arguments, "--apart-from", tmp_path / "no") == 2
 
 
 def test_rows_of_one_clip_are_joined_unless_they_disagree(tmp_path):

@@ -32,6 +32,7 @@ LEFT_OUT = "missing.json"
 # TFDS's files that are written first, to know a catalogue by, and last: what
 # has it is whole.
 _FIRST, _INFO = "features.json", "dataset_info.json"
+_TFDS = "tensorflow.org/datasets"
 _TEXTS = tfds.features.Sequence(tfds.features.Text())
 # As bytes: TFDS's numbers have 32 bits, which is too few for hours of video.
 _SECONDS = tfds.features.Tensor(
@@ -86,7 +87,8 @@ class Listing:
     splits: the entries of each split that has any, by id.
     missing: ids of clips that are annotated and not on disk.
     unlisted: media that no annotation names.
-    torn: ids left out because their source is held out by another split.
+    torn: ids left out because their source is held out by another split, here
+      or of another set.
   """
 
   splits: Mapping[str, list[entry_lib.Entry]]
@@ -116,9 +118,23 @@ class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     # TFDS keeps a table of all builders by name; ours are imported.
     super().__init_subclass__(skip_registration=True, **kwargs)
 
-  def __init__(self, root: str | os.PathLike, *, out: str | os.PathLike):
-    """`root` is the set's folder; `out` is where TFDS makes its own."""
+  def __init__(
+    self,
+    root: str | os.PathLike,
+    *,
+    out: str | os.PathLike,
+    others: Sequence[Mapping[str, list[entry_lib.Entry]]] = (),
+  ):
+    """A set that is to be read.
+
+    Args:
+      root: its folder.
+      out: where TFDS makes its own.
+      others: splits of other sets, whose held-out sources are kept out of what
+        this one is trained on.
+    """
     self._root = epath.Path(root)
+    self._others = others
     self._listing: Listing | None = None
     super().__init__(data_dir=out, file_format="array_record")
 
@@ -145,9 +161,13 @@ class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
           self._root,
           f"holds no clip of {self.name}; its annotations name {count}",
         )
+      splits, torn = sides.apart_from(
+        sides.with_validation(self._listing.splits, self.held_out), self._others
+      )
       self._listing = dataclasses.replace(
         self._listing,
-        splits=sides.with_validation(self._listing.splits, self.held_out),
+        splits=splits,
+        torn=sorted([*self._listing.torn, *torn]),
       )
     return self._listing
 
@@ -295,24 +315,36 @@ def read(folder: str | os.PathLike) -> Mapping[str, list[entry_lib.Entry]]:
   Raises:
     InputError: there is no catalogue, or not all of it.
   """
-  path = epath.Path(folder)
-  if not (path / _INFO).exists():
-    raise errors.InputError(
-      folder, "is no catalogue of `python -m data_prep.index`, or half of one"
-    )
+  builder = _builder(folder)
   try:
     with _quiet():
-      sources = tfds.builder_from_directory(path).as_data_source()
-      splits = {
+      sources = builder.as_data_source()
+      return {
         split: sorted(map(_entry, sources[split]), key=lambda one: one.id)
         for split in entry_lib.SPLITS
         if split in sources
       }
   except Exception as error:  # TFDS raises what its parts raise
-    raise errors.InputError(
-      folder, f"is no catalogue of `python -m data_prep.index`: {error}"
-    ) from None
-  return splits
+    raise errors.InputError(folder, f"cannot be read: {error}") from None
+
+
+def about(folder: str | os.PathLike) -> Mapping[str, str]:
+  """What a catalogue says of its set, for its card.
+
+  Raises:
+    InputError: there is no catalogue, or not all of it.
+  """
+  info = _builder(folder).info
+  # TFDS makes one up for what has none.
+  homepage = "" if _TFDS in (info.homepage or "") else info.homepage
+  return {
+    "name": info.name,
+    "version": str(info.version),
+    "description": (info.description or "").strip(),
+    "homepage": homepage or "",
+    "citation": (info.citation or "").strip(),
+    "licence": (info.redistribution_info.license or "").strip(),
+  }
 
 
 def left_out(folder: str | os.PathLike) -> Listing:
@@ -351,3 +383,16 @@ def _entry(example: Mapping) -> entry_lib.Entry:
     ),
     licence=text(example["licence"]),
   )
+
+
+def _builder(folder: str | os.PathLike) -> tfds.core.DatasetBuilder:
+  path = epath.Path(folder)
+  try:
+    if not (path / _INFO).exists():
+      raise FileNotFoundError(f"{_INFO} is not there")
+    with _quiet():
+      return tfds.builder_from_directory(path)
+  except Exception as error:  # TFDS raises what its parts raise
+    raise errors.InputError(
+      folder, f"is no catalogue of `python -m data_prep.index`: {error}"
+    ) from None

@@ -65,3 +65,29 @@ def apart(
     torn += [one.id for one in entries if one.source in taken]
     taken |= {one.source for one in entries}
   return kept, sorted(torn)
+
+
+def apart_from(
+  splits: Mapping[str, list[entry_lib.Entry]],
+  others: Iterable[Mapping[str, list[entry_lib.Entry]]],
+) -> tuple[dict[str, list[entry_lib.Entry]], list[str]]:
+  """The splits without what other sets hold out from them.
+
+  Test sources of the others are in neither train nor validation, validation
+  sources of theirs not in train.
+
+  Returns:
+    The splits that still have entries, and the ids of what was left out.
+  """
+  held: dict[str, set[str]] = {"train": set(), "validation": set()}
+  for other in others:
+    tested = {one.source for one in other.get("test", ())}
+    held["validation"] |= tested
+    held["train"] |= tested
+    held["train"] |= {one.source for one in other.get("validation", ())}
+  kept, torn = {}, []
+  for split, entries in splits.items():
+    own = held.get(split, set())
+    kept[split] = [one for one in entries if one.source not in own]
+    torn += [one.id for one in entries if one.source in own]
+  return {split: own for split, own in kept.items() if own}, torn
