@@ -43,6 +43,7 @@ from data_prep.sets import (
   vggsound,
   vidal,
 )
+from data_prep.sets import listing as listing_lib
 from vta import errors
 
 SETS: dict[str, type[catalogue.Catalogue]] = {
@@ -76,7 +77,7 @@ def index(
   out: str,
   *,
   apart_from: Sequence[str] = (),
-) -> catalogue.Listing:
+) -> listing_lib.Listing:
   """Writes the catalogue of a set, and returns what is in it and what is not.
 
   Args:
@@ -95,7 +96,7 @@ def index(
   )
 
 
-def table(kind: type[catalogue.Catalogue], listing: catalogue.Listing) -> str:
+def table(kind: type[catalogue.Catalogue], listing: listing_lib.Listing) -> str:
   """What the command prints."""
   lines = [f"{'split':<12}{'clips':>10}{'sources':>10}"]
   licences: collections.Counter[str] = collections.Counter()

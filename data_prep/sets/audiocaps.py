@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables, youtube
+from data_prep.sets import catalogue, entry, listing, tables, youtube
 from data_prep.sets import disk as disk_lib
 
 _SPLITS = {"train.csv": "train", "val.csv": "validation", "test.csv": "test"}
@@ -29,7 +29,7 @@ class AudioCaps(catalogue.Catalogue):
     "Wild. NAACL 2019."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     columns = ("audiocap_id", "youtube_id", "start_time", "caption")
     for split, path in disk.splits(_SPLITS):
       clips: dict[tuple[str, float], list[tables.Row]] = {}
@@ -40,7 +40,7 @@ class AudioCaps(catalogue.Catalogue):
         names = youtube.clip_names(video, start, start + _SECONDS)
         numbers = tuple(row.text("audiocap_id") for row in rows)
         captions = dict.fromkeys(row.text("caption") for row in rows)
-        yield catalogue.Annotated(
+        yield listing.Annotated(
           where=rows[0].where,
           split=split,
           names=names + numbers,

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from data_prep.sets import catalogue, entry, tables, youtube
+from data_prep.sets import catalogue, entry, listing, tables, youtube
 from data_prep.sets import disk as disk_lib
 from vta import errors
 
@@ -53,7 +53,7 @@ class AudioSet(catalogue.Catalogue):
     "audio events. ICASSP 2017."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     names = _names(disk)
     for split, path in disk.splits(_SEGMENTS):
       for row in tables.rows(
@@ -65,7 +65,7 @@ class AudioSet(catalogue.Catalogue):
         video = row.text("YTID")
         start, end = row.stretch("start_seconds", "end_seconds")
         mids = row.text("positive_labels").split(",")
-        yield catalogue.Annotated(
+        yield listing.Annotated(
           where=row.where,
           split=split,
           names=youtube.clip_names(video, start, end),
@@ -92,7 +92,7 @@ class AudioSetStrong(catalogue.Catalogue):
     "Classification. ICASSP 2021."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     names = {
       row.text("mid"): row.text("name")
       for row in tables.rows(
@@ -112,7 +112,7 @@ class AudioSetStrong(catalogue.Catalogue):
         clip_start = int(thousandths) / 1000
         start, end = row.stretch("start_time_seconds", "end_time_seconds")
         label = _name(names, row.text("label"), row, "label")
-        yield catalogue.Annotated(
+        yield listing.Annotated(
           where=row.where,
           split=split,
           names=youtube.clip_names(

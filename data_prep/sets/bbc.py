@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 
 _LONGEST = 143  # letters of the downloader's names
@@ -30,7 +30,7 @@ class BBC(catalogue.Catalogue):
   )
   citation = "BBC Sound Effects, copyright BBC."
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     for row in tables.rows(
       disk.table("BBCSoundEffects.csv"),
       columns=("location", "description", "secs", "category"),
@@ -43,7 +43,7 @@ class BBC(catalogue.Catalogue):
       # Of the text as it is, with its blanks.
       saved = re.sub(r"[^\w\-&,()\. ]", "_", row.columns["description"]).strip()
       saved = saved[: _LONGEST - len(location) - 1]
-      yield catalogue.Annotated(
+      yield listing.Annotated(
         where=row.where,
         split="train",
         names=(number, f"{saved}.{number}"),

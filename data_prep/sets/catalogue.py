@@ -25,6 +25,7 @@ from etils import epath
 
 from data_prep.sets import disk as disk_lib
 from data_prep.sets import entry as entry_lib
+from data_prep.sets import listing as listing_lib
 from data_prep.sets import sides
 from vta import errors
 
@@ -57,44 +58,6 @@ FEATURES = tfds.features.FeaturesDict(
     "licence": tfds.features.Text(),
   }
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Annotated:
-  """What a row of annotations says of a clip, wherever the clip may be.
-
-  Several rows of one clip are joined: their captions, labels and events.
-
-  Attributes:
-    split: one of entry.SPLITS.
-    names: what its medium may be called, without suffix; the first counts
-      that there is. A name may begin with folders.
-    entry: all else; its `media` is filled in.
-    where: file and line, for errors.
-  """
-
-  where: str
-  split: str
-  names: Sequence[str]
-  entry: entry_lib.Entry
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Listing:
-  """What a set's annotations and its media make together.
-
-  Attributes:
-    splits: the entries of each split that has any, by id.
-    missing: ids of clips that are annotated and not on disk.
-    unlisted: media that no annotation names.
-    torn: ids left out because their source is held out by another split, here
-      or of another set.
-  """
-
-  splits: Mapping[str, list[entry_lib.Entry]]
-  missing: Sequence[str] = ()
-  unlisted: Sequence[str] = ()
-  torn: Sequence[str] = ()
 
 
 class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -135,18 +98,18 @@ class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
     self._root = epath.Path(root)
     self._others = others
-    self._listing: Listing | None = None
+    self._listing: listing_lib.Listing | None = None
     super().__init__(data_dir=out, file_format="array_record")
 
   @abc.abstractmethod
-  def annotated(self, disk: disk_lib.Disk) -> Iterable[Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterable[listing_lib.Annotated]:
     """What the files of annotations say; opens no media.
 
     Raises:
       InputError: naming the file, the line and the column that is wrong.
     """
 
-  def listing(self) -> Listing:
+  def listing(self) -> listing_lib.Listing:
     """The set as it is on disk, which is looked at once.
 
     Raises:
@@ -154,7 +117,9 @@ class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
     if self._listing is None:
       disk = disk_lib.Disk(self._root)
-      self._listing = match(disk, self.annotated(disk), name=self.name)
+      self._listing = listing_lib.match(
+        disk, self.annotated(disk), name=self.name
+      )
       if not self._listing.splits:
         count = len(self._listing.missing)
         raise errors.InputError(
@@ -196,49 +161,9 @@ class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       yield one.id, dataclasses.asdict(one)
 
 
-def match(
-  disk: disk_lib.Disk, annotated: Iterable[Annotated], *, name: str = ""
-) -> Listing:
-  """Annotated clips and the media that there are.
-
-  Args:
-    disk: the media.
-    annotated: the clips, in any order.
-    name: of the set, for the bar.
-
-  Raises:
-    InputError: two rows disagree on what a clip is.
-  """
-  found: dict[tuple[str, str], entry_lib.Entry] = {}
-  missing: set[str] = set()
-  listed: set[str] = set()
-  for one in tqdm.tqdm(annotated, desc=f"{name}: annotations", unit=" rows"):
-    paths = [path for name in one.names for path in disk.matches(name)]
-    if not paths:
-      missing.add(one.entry.id)
-      continue
-    listed.update(paths)
-    entry = dataclasses.replace(one.entry, media=paths[0])
-    key = (one.split, entry.id)
-    try:
-      found[key] = found[key].joined(entry) if key in found else entry
-    except ValueError as error:
-      raise errors.InputError(one.where, str(error)) from None
-  splits: dict[str, list[entry_lib.Entry]] = {}
-  for (split, _), entry in sorted(found.items()):
-    splits.setdefault(split, []).append(entry)
-  splits, torn = sides.apart(splits)
-  return Listing(
-    splits={split: entries for split, entries in splits.items() if entries},
-    missing=sorted(missing),
-    unlisted=sorted(set(disk.media) - listed),
-    torn=torn,
-  )
-
-
 def publish(
   make: Callable[[pathlib.Path], Catalogue], out: str | os.PathLike
-) -> Listing:
+) -> listing_lib.Listing:
   """Writes a catalogue; what is there of the same bytes stays untouched.
 
   It is made elsewhere first, and copied with what `read` looks for last: so an
@@ -347,7 +272,7 @@ def about(folder: str | os.PathLike) -> Mapping[str, str]:
   }
 
 
-def left_out(folder: str | os.PathLike) -> Listing:
+def left_out(folder: str | os.PathLike) -> listing_lib.Listing:
   """What a catalogue says of clips and media that are not in it; no splits.
 
   Raises:
@@ -355,7 +280,7 @@ def left_out(folder: str | os.PathLike) -> Listing:
   """
   path = epath.Path(folder) / LEFT_OUT
   try:
-    return Listing(splits={}, **json.loads(path.read_text()))
+    return listing_lib.Listing(splits={}, **json.loads(path.read_text()))
   except (OSError, ValueError, TypeError) as error:
     raise errors.InputError(path, f"cannot be read: {error}") from None
 

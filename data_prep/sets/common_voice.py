@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 
 _SPLITS = {"train.tsv": "train", "dev.tsv": "validation", "test.tsv": "test"}
@@ -28,7 +28,7 @@ class CommonVoice(catalogue.Catalogue):
     "LREC 2020."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     disk.splits(_SPLITS)  # one or more
     for name, split in _SPLITS.items():
       for path in disk.tables(name):
@@ -36,7 +36,7 @@ class CommonVoice(catalogue.Catalogue):
           path, columns=("client_id", "path"), delimiter="\t"
         ):
           clip = row.text("path").removesuffix(".mp3")
-          yield catalogue.Annotated(
+          yield listing.Annotated(
             where=row.where,
             split=split,
             names=(clip,),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 
 
@@ -25,11 +25,11 @@ class CondPromptBank(catalogue.Catalogue):
   licence = "each sound has its own"
   citation = "Xie et al.: SonicVisionLM. CVPR 2024."
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     for row in tables.lines(disk.table("cond_prompt_bank.jsonl")):
       name, category = row.text("id"), row.text("category")
       audio = pathlib.PurePosixPath(row.text("audio"))
-      yield catalogue.Annotated(
+      yield listing.Annotated(
         where=row.where,
         split="train",
         names=(audio.with_suffix("").as_posix(),),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables, youtube
+from data_prep.sets import catalogue, entry, listing, tables, youtube
 from data_prep.sets import disk as disk_lib
 
 _SPLITS = {
@@ -43,7 +43,7 @@ class CountixAV(catalogue.Catalogue):
     "CVPR 2021."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     for split, path in disk.splits(_SPLITS):
       for row in tables.rows(path, columns=_COLUMNS):
         video = row.text("video_id")
@@ -54,7 +54,7 @@ class CountixAV(catalogue.Catalogue):
         row.number("count")
         label = row.optional("class")
         own = f"{video}_{start:06.0f}_{end:06.0f}"
-        yield catalogue.Annotated(
+        yield listing.Annotated(
           where=row.where,
           split=split,
           names=(own, *youtube.clip_names(video, start, end)),

@@ -13,7 +13,7 @@ import json
 import pathlib
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 
 _SPLITS = {
@@ -32,13 +32,13 @@ class FAVDBench(catalogue.Catalogue):
   licence = "Apache-2.0 (code and model); the data are given on application"
   citation = "Shen et al.: Fine-Grained Audible Video Description. CVPR 2023."
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     for split, path in disk.splits(_SPLITS):
       for row in tables.rows(
         path, columns=("video", "captions"), header=False, delimiter="\t"
       ):
         video = pathlib.PurePosixPath(row.text("video"))
-        yield catalogue.Annotated(
+        yield listing.Annotated(
           where=row.where,
           split=split,
           names=(video.with_suffix("").as_posix(), video.stem),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 from vta import errors
 
@@ -28,7 +28,7 @@ class Folder(catalogue.Catalogue):
   licence = "its owner's"
   held_out = 0.15
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     if not disk.media:
       suffixes = ", ".join(sorted(disk_lib.VIDEOS | disk_lib.AUDIO))
       raise errors.InputError(disk.root, f"holds no media ({suffixes})")
@@ -56,16 +56,16 @@ class Folder(catalogue.Catalogue):
     yield from made
 
 
-def _annotated(name: str, row: tables.Row | None) -> catalogue.Annotated:
+def _annotated(name: str, row: tables.Row | None) -> listing.Annotated:
   if row is None:
-    return catalogue.Annotated(
+    return listing.Annotated(
       where=name,
       split="train",
       names=(name,),
       entry=entry.Entry(id=entry.safe_id(name), source=name, media=""),
     )
   label = row.optional("label")
-  return catalogue.Annotated(
+  return listing.Annotated(
     where=row.where,
     split=row.one_of("split", _SPLITS) if row.optional("split") else "train",
     names=(name,),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 
 _DEV = {"train": "train", "val": "validation"}
@@ -33,14 +33,14 @@ class FSD50K(catalogue.Catalogue):
     "Human-Labeled Sound Events. TASLP 2022."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     for part, path in disk.splits(_PARTS):
       licences = _licences(disk, part)
       more = ("split",) if part == "dev" else ()
       for row in tables.rows(path, columns=("fname", "labels", *more)):
         name = row.text("fname")
         labels = row.text("labels").replace("_", " ").split(",")
-        yield catalogue.Annotated(
+        yield listing.Annotated(
           where=row.where,
           split=row.one_of("split", _DEV) if more else "test",
           names=(f"FSD50K.{part}_audio/{name}", name),

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 from vta import errors
 
@@ -42,7 +42,7 @@ class GreatestHits(catalogue.Catalogue):
   licence = "not found with the data"
   citation = "Owens et al.: Visually Indicated Sounds. CVPR 2016."
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     times = {
       path.name.removesuffix(_TIMES): path for path in disk.tables(f"*{_TIMES}")
     }
@@ -52,7 +52,7 @@ class GreatestHits(catalogue.Catalogue):
     for video in sorted({*times, *sides}):
       path = times.get(video)
       events = tuple(_events(path)) if path else ()
-      yield catalogue.Annotated(
+      yield listing.Annotated(
         where=str(path or disk.root),
         split=sides.get(video, "train"),
         names=tuple(f"{video}_{file}" for file in _FILES),

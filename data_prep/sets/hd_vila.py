@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 from vta import errors
 
@@ -37,7 +37,7 @@ class HDVILA(catalogue.Catalogue):
     "Large-Scale Video Transcriptions. CVPR 2022."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     paths = [path for name in _FILES for path in disk.tables(name)]
     if not paths:
       raise errors.InputError(
@@ -48,9 +48,7 @@ class HDVILA(catalogue.Catalogue):
         yield from _clips(row, disk)
 
 
-def _clips(
-  row: tables.Row, disk: disk_lib.Disk
-) -> Iterator[catalogue.Annotated]:
+def _clips(row: tables.Row, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
   video = row.text("video_id")
   whole = disk.matches(video)
   clips = row.columns.get("clip")
@@ -68,7 +66,7 @@ def _clips(
       raise clip.fail("span", f"ends at {end:g} s, before it starts")
     stretch = whole and not disk.matches(number)
     made.append(
-      catalogue.Annotated(
+      listing.Annotated(
         where=clip.where,
         split="train",
         names=(number, video),
@@ -84,7 +82,7 @@ def _clips(
     yield from made
   else:
     # Of 100 million clips the videos that are missing are list enough.
-    yield catalogue.Annotated(
+    yield listing.Annotated(
       where=row.where,
       split="train",
       names=(),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 from vta import errors
 
@@ -43,7 +43,7 @@ class MTGJamendo(catalogue.Catalogue):
     "Automatic Music Tagging. ICML workshop 2019."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     licences = _licences(disk)
     parts = [
       (split, path)
@@ -57,7 +57,7 @@ class MTGJamendo(catalogue.Catalogue):
         name = file.removesuffix(".mp3")
         row.number("DURATION")
         tags = (row.text("TAGS"), *row.rest)
-        yield catalogue.Annotated(
+        yield listing.Annotated(
           where=row.where,
           split=split,
           names=(name, f"{name}.low"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 
 _FOLDS = {str(fold): "train" for fold in range(1, 9)} | {
@@ -32,14 +32,14 @@ class UrbanSound8K(catalogue.Catalogue):
     "ACM Multimedia 2014."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     for row in tables.rows(
       disk.table("UrbanSound8K.csv"),
       columns=("slice_file_name", "fsID", "start", "end", "fold", "class"),
     ):
       name = row.text("slice_file_name").removesuffix(".wav")
       row.stretch("start", "end")
-      yield catalogue.Annotated(
+      yield listing.Annotated(
         where=row.where,
         split=row.one_of("fold", _FOLDS),
         names=(f"fold{row.text('fold')}/{name}", name),

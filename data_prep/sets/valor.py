@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables, youtube
+from data_prep.sets import catalogue, entry, listing, tables, youtube
 from data_prep.sets import disk as disk_lib
 
 _SPLITS = {
@@ -34,7 +34,7 @@ class VALOR(catalogue.Catalogue):
     "Model and Dataset. arXiv 2304.08345."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     for split, path in disk.splits(_SPLITS):
       for row in tables.objects(path):
         clip = row.text("video_id")
@@ -43,7 +43,7 @@ class VALOR(catalogue.Catalogue):
         if parts:
           video, start, end = parts.groups()
           names += youtube.clip_names(video, float(start), float(end))
-        yield catalogue.Annotated(
+        yield listing.Annotated(
           where=row.where,
           split=split,
           names=names,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables, youtube
+from data_prep.sets import catalogue, entry, listing, tables, youtube
 from data_prep.sets import disk as disk_lib
 
 _SPLITS = {"train": "train", "test": "test"}
@@ -32,14 +32,14 @@ class VGGSound(catalogue.Catalogue):
     "Dataset. ICASSP 2020."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     for row in tables.rows(
       disk.table("vggsound.csv"),
       columns=("video", "start", "label", "split"),
       header=False,
     ):
       video, start = row.text("video"), row.number("start")
-      yield catalogue.Annotated(
+      yield listing.Annotated(
         where=row.where,
         split=row.one_of("split", _SPLITS),
         names=youtube.clip_names(video, start, start + _SECONDS),

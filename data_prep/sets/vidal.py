@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.sets import catalogue, entry, tables
+from data_prep.sets import catalogue, entry, listing, tables
 from data_prep.sets import disk as disk_lib
 from vta import errors
 
@@ -33,14 +33,14 @@ class VIDAL(catalogue.Catalogue):
     "N-modality by Language-based Semantic Alignment. ICLR 2024."
   )
 
-  def annotated(self, disk: disk_lib.Disk) -> Iterator[catalogue.Annotated]:
+  def annotated(self, disk: disk_lib.Disk) -> Iterator[listing.Annotated]:
     found = disk.tables(_FILE)
     if not found:
       raise errors.InputError(disk.root, f"{_FILE} is not there or below")
     for video, row in tables.named_objects(found[0]):
       folder = row.optional("folder")
       captions = [text for name in _CAPTIONS if (text := row.optional(name))]
-      yield catalogue.Annotated(
+      yield listing.Annotated(
         where=row.where,
         split="train",
         names=(f"{folder}/{video}", video) if folder else (video,),
