@@ -180,7 +180,9 @@ def publish(
   """
   target = epath.Path(out)
   try:
-    there = {path.name for path in target.iterdir()} if target.exists() else ()
+    there = (
+      {path.name for path in target.iterdir()} if target.exists() else set()
+    )
     if there and _FIRST not in there:
       raise errors.InputError(out, "is there already and is no catalogue")
     with tempfile.TemporaryDirectory() as scratch:
@@ -188,25 +190,14 @@ def publish(
       listing = builder.listing()
       with _quiet():
         builder.download_and_prepare()
-      made = {
-        path.name: path.read_bytes() for path in builder.data_path.iterdir()
-      }
-    made[LEFT_OUT] = _document(
-      {
+      left = {
         name: list(getattr(listing, name))
-        for name in ("missing", "unlisted", "torn")
+        for name in ("missing", "unlisted", "torn", "filtered")
       }
-    )
-    if set(there) == set(made) and all(
-      (target / name).read_bytes() == held for name, held in made.items()
-    ):
-      return listing
-    target.mkdir(parents=True, exist_ok=True)
-    (target / _INFO).unlink(missing_ok=True)
-    for name in sorted(made, key=lambda name: (name == _INFO, name != _FIRST)):
-      (target / name).write_bytes(made[name])
-    for name in set(there) - set(made):
-      (target / name).unlink()
+      (builder.data_path / LEFT_OUT).write_text(
+        json.dumps(left, indent=1, ensure_ascii=False) + "\n"
+      )
+      _copy(builder.data_path, target, there)
   except OSError as error:
     raise errors.InputError(
       out, f"cannot write: {error.strerror or error}"
@@ -214,8 +205,19 @@ def publish(
   return listing
 
 
-def _document(value: object) -> bytes:
-  return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+def _copy(made: epath.Path, target: epath.Path, there: set[str]) -> None:
+  """All files, unless `target` has just these."""
+  names = {path.name for path in made.iterdir()}
+  if names == there and all(
+    (target / name).read_bytes() == (made / name).read_bytes() for name in names
+  ):
+    return
+  target.mkdir(parents=True, exist_ok=True)
+  (target / _INFO).unlink(missing_ok=True)
+  for name in there - names:
+    (target / name).unlink()
+  for name in sorted(names, key=lambda name: (name == _INFO, name != _FIRST)):
+    (target / name).write_bytes((made / name).read_bytes())
 
 
 @contextlib.contextmanager

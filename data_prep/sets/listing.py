@@ -43,12 +43,14 @@ class Listing:
     unlisted: media that no annotation names.
     torn: ids left out because their source is held out by another split, here
       or of another set.
+    filtered: ids left out by what made a catalogue of another.
   """
 
   splits: Mapping[str, list[entry_lib.Entry]]
   missing: Sequence[str] = ()
   unlisted: Sequence[str] = ()
   torn: Sequence[str] = ()
+  filtered: Sequence[str] = ()
 
 
 def match(
