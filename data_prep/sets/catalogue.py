@@ -60,14 +60,12 @@ FEATURES = tfds.features.FeaturesDict(
 )
 
 
-class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-  """A set on disk; a subclass reads the layout that the set is published in.
+class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """Entries that TFDS writes; a subclass knows them.
 
   Attributes:
     description, citation, homepage: of the set, for its card.
     licence: what its publishers say of the whole; entries may have their own.
-    held_out: the share of training sources that are for validation, where no
-      clip on disk is.
   """
 
   VERSION = tfds.core.Version("1.0.0")
@@ -75,66 +73,18 @@ class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   citation = ""
   homepage = ""
   licence = ""
-  held_out = 0.02
 
   def __init_subclass__(cls, **kwargs):
     # TFDS keeps a table of all builders by name; ours are imported.
     super().__init_subclass__(skip_registration=True, **kwargs)
 
-  def __init__(
-    self,
-    root: str | os.PathLike,
-    *,
-    out: str | os.PathLike,
-    others: Sequence[Mapping[str, list[entry_lib.Entry]]] = (),
-  ):
-    """A set that is to be read.
-
-    Args:
-      root: its folder.
-      out: where TFDS makes its own.
-      others: splits of other sets, whose held-out sources are kept out of what
-        this one is trained on.
-    """
-    self._root = epath.Path(root)
-    self._others = others
-    self._listing: listing_lib.Listing | None = None
+  def __init__(self, *, out: str | os.PathLike):
+    """`out` is where TFDS makes its own."""
     super().__init__(data_dir=out, file_format="array_record")
 
   @abc.abstractmethod
-  def annotated(self, disk: disk_lib.Disk) -> Iterable[listing_lib.Annotated]:
-    """What the files of annotations say; opens no media.
-
-    Raises:
-      InputError: naming the file, the line and the column that is wrong.
-    """
-
   def listing(self) -> listing_lib.Listing:
-    """The set as it is on disk, which is looked at once.
-
-    Raises:
-      InputError: none of its clips is there, or annotations are wrong.
-    """
-    if self._listing is None:
-      disk = disk_lib.Disk(self._root)
-      self._listing = listing_lib.match(
-        disk, self.annotated(disk), name=self.name
-      )
-      if not self._listing.splits:
-        count = len(self._listing.missing)
-        raise errors.InputError(
-          self._root,
-          f"holds no clip of {self.name}; its annotations name {count}",
-        )
-      splits, torn = sides.apart_from(
-        sides.with_validation(self._listing.splits, self.held_out), self._others
-      )
-      self._listing = dataclasses.replace(
-        self._listing,
-        splits=splits,
-        torn=sorted([*self._listing.torn, *torn]),
-      )
-    return self._listing
+    """The entries, and what is not among them."""
 
   def _info(self) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(
@@ -161,8 +111,87 @@ class Catalogue(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       yield one.id, dataclasses.asdict(one)
 
 
+class Catalogue(Clips, skip_registration=True):
+  """A set on disk; a subclass reads the layout that the set is published in.
+
+  Attributes:
+    held_out: the share of training sources that are for validation, where no
+      clip on disk is.
+  """
+
+  held_out = 0.02
+
+  def __init__(
+    self,
+    root: str | os.PathLike,
+    *,
+    out: str | os.PathLike,
+    others: Sequence[Mapping[str, list[entry_lib.Entry]]] = (),
+  ):
+    """A set that is to be read.
+
+    Args:
+      root: its folder.
+      out: where TFDS makes its own.
+      others: splits of other sets, whose held-out sources are kept out of what
+        this one is trained on.
+    """
+    self._root = epath.Path(root)
+    self._others = others
+    self._listing: listing_lib.Listing | None = None
+    super().__init__(out=out)
+
+  @abc.abstractmethod
+  def annotated(self, disk: disk_lib.Disk) -> Iterable[listing_lib.Annotated]:
+    """What the files of annotations say; opens no media.
+
+    Raises:
+      InputError: naming the file, the line and the column that is wrong.
+    """
+
+  def listing(self) -> listing_lib.Listing:
+    """The set as it is on disk, which is looked at once.
+
+    Raises:
+      InputError: none of its clips is there, or annotations are wrong.
+    """
+    if self._listing is None:
+      disk = disk_lib.Disk(self._root)
+      found = listing_lib.match(disk, self.annotated(disk), name=self.name)
+      if not found.splits:
+        raise errors.InputError(
+          self._root,
+          f"holds no clip of {self.name}; its annotations name "
+          f"{len(found.missing)}",
+        )
+      splits, torn = sides.apart_from(
+        sides.with_validation(found.splits, self.held_out), self._others
+      )
+      if not splits:
+        raise errors.InputError(
+          self._root, "every clip's source is held out by another set"
+        )
+      self._listing = dataclasses.replace(
+        found, splits=splits, torn=sorted([*found.torn, *torn])
+      )
+    return self._listing
+
+
+class Derived(Clips, skip_registration=True):
+  """Clips that were chosen from another catalogue, or changed."""
+
+  def __init__(self, listing: listing_lib.Listing, *, out: str | os.PathLike):
+    """`listing` is what it holds; `out` is where TFDS makes its own."""
+    self._listing = listing
+    super().__init__(out=out)
+
+  def listing(self) -> listing_lib.Listing:
+    """As it was given."""
+    return self._listing
+
+
 def publish(
-  make: Callable[[pathlib.Path], Catalogue], out: str | os.PathLike
+  make: Callable[[pathlib.Path], Clips], out: str | os.PathLike
 ) -> listing_lib.Listing:
   """Writes a catalogue; what is there of the same bytes stays untouched.
 
