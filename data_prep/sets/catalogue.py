@@ -111,7 +111,7 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       yield one.id, dataclasses.asdict(one)
 
 
-class Catalogue(Clips, skip_registration=True):
+class Catalogue(Clips):
   """A set on disk; a subclass reads the layout that the set is published in.
 
   Attributes:
@@ -177,7 +177,7 @@ class Catalogue(Clips, skip_registration=True):
     return self._listing
 
 
-class Derived(Clips, skip_registration=True):
+class Derived(Clips):
   """Clips that were chosen from another catalogue, or changed."""
 
   def __init__(self, listing: listing_lib.Listing, *, out: str | os.PathLike):
