@@ -13,6 +13,7 @@ import io
 import json
 import os
 import pathlib
+import struct
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 from etils import epath
+from tensorflow_datasets.proto import tf_example_generated_pb2
 
 from data_prep.sets import disk as disk_lib
 from data_prep.sets import entry as entry_lib
@@ -34,6 +36,7 @@ LEFT_OUT = "missing.json"
 # has it is whole.
 _FIRST, _INFO = "features.json", "dataset_info.json"
 _TFDS = "tensorflow.org/datasets"
+_AT_ONCE = 1024  # records
 _TEXTS = tfds.features.Sequence(tfds.features.Text())
 # As bytes: TFDS's numbers have 32 bits, which is too few for hours of video.
 _SECONDS = tfds.features.Tensor(
@@ -276,7 +279,7 @@ def read(folder: str | os.PathLike) -> Mapping[str, list[entry_lib.Entry]]:
     with _quiet():
       sources = builder.as_data_source()
       return {
-        split: sorted(map(_entry, sources[split]), key=lambda one: one.id)
+        split: sorted(_entries(sources[split]), key=lambda one: one.id)
         for split in entry_lib.SPLITS
         if split in sources
       }
@@ -316,28 +319,34 @@ def left_out(folder: str | os.PathLike) -> listing_lib.Listing:
     raise errors.InputError(path, f"cannot be read: {error}") from None
 
 
-def _entry(example: Mapping) -> entry_lib.Entry:
-  def text(value):
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _entries(source: Sequence) -> Iterator[entry_lib.Entry]:
+  """Of the records themselves: TFDS's own decoding takes six times as long."""
+  records = source.data_source
+  for start in range(0, len(records), _AT_ONCE):
+    stop = min(start + _AT_ONCE, len(records))
+    yield from map(_entry, records.__getitems__(list(range(start, stop))))
 
-  def texts(values):
-    return tuple(text(value) for value in values)
 
-  events = example["events"]
-  columns = (events["start"], events["end"], events["label"])
+def _entry(record: bytes) -> entry_lib.Entry:
+  features = tf_example_generated_pb2.Example.FromString(record).features
+  held = {k: v.bytes_list.value for k, v in features.feature.items()}
+
+  def texts(name):
+    return tuple(value.decode() for value in held[name])
+
+  def numbers(name):
+    return [struct.unpack("<d", value)[0] for value in held[name]]
+
+  names = ("events/start", "events/end")
+  columns = (*map(numbers, names), texts("events/label"))
   return entry_lib.Entry(
-    id=text(example["id"]),
-    source=text(example["source"]),
-    media=text(example["media"]),
-    start=float(example["start"]),
-    end=float(example["end"]),
-    captions=texts(example["captions"]),
-    labels=texts(example["labels"]),
+    **{name: texts(name)[0] for name in ("id", "source", "media", "licence")},
+    **{name: numbers(name)[0] for name in ("start", "end")},
+    **{name: texts(name) for name in ("captions", "labels")},
     events=tuple(
-      entry_lib.Event(start=float(a), end=float(b), label=text(label))
-      for a, b, label in zip(*columns, strict=True)
+      entry_lib.Event(start=start, end=end, label=label)
+      for start, end, label in zip(*columns, strict=True)
     ),
-    licence=text(example["licence"]),
   )
 
 
