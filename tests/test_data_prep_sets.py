@@ -264,6 +264,7 @@ def test_media_are_found_by_name_in_any_folder(tmp_path):
   elsewhere.mkdir()
   (elsewhere / "y.mp4").write_bytes(b"")
   (tmp_path / "linked").symlink_to(elsewhere)
+  (elsewhere / "circle").symlink_to(tmp_path)
   found = disk.Disk(tmp_path)
   # Videos first, high before deep.
   assert found.matches("x") == ["x.MKV", "deep/er/x.mp4", "x.wav"]

@@ -135,18 +135,30 @@ def _below(root: epath.Path) -> list[str]:
 
   top = os.fspath(root)
   # People link folders of media beside a set's tables; the cloud has no links.
+  here = "://" not in top
   walk = (
-    root.walk(on_error=fail)
-    if "://" in top
-    else os.walk(top, onerror=fail, followlinks=True)
+    os.walk(top, onerror=fail, followlinks=True)
+    if here
+    else root.walk(on_error=fail)
   )
-  found = []
+  found, seen = [], {os.path.realpath(top)}
   for folder, folders, names in walk:
     folders[:] = [name for name in folders if not name.startswith(".")]
-    here = os.fspath(folder)[len(top) :].replace(os.sep, "/").strip("/")
+    if here:
+      folders[:] = [name for name in folders if _is_new(folder, name, seen)]
+    below = os.fspath(folder)[len(top) :].replace(os.sep, "/").strip("/")
     found += [
-      f"{here}/{name}" if here else name
+      f"{below}/{name}" if below else name
       for name in names
       if not name.startswith(".")
     ]
   return found
+
+
+def _is_new(folder: str, name: str, seen: set[str]) -> bool:
+  """Whether a folder was not come to on another way, such as a circle's."""
+  path = os.path.realpath(os.path.join(folder, name))
+  if path in seen:
+    return False
+  seen.add(path)
+  return True
