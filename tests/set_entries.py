@@ -251,7 +251,7 @@ EXPECTED = {
         clip("d.mp4", "d.mp4", "d.mp4"),
       ],
       "validation": [clip("e__.mp4-4de26900", "e é.mp4", "e é.mp4")],
-      "test": [clip("c.wav", "c.wav", "c.wav", captions=("a bell",))],
+      "test": [clip("c.mp4", "c.mp4", "c.mp4", captions=("a bell",))],
     },
     [],
     [],
@@ -321,7 +321,7 @@ EXPECTED = {
           start=start,
           end=end,
         )
-        for i, start, end in ((0, 0.0, 1.25), (1, 1.25, 2.0))
+        for i, start, end in ((0, 0.0, 1.0), (1, 1.0, 2.0))
       ],
     },
     ["bbbbbbbbbb2.1", "ddddddddd-4"],

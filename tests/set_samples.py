@@ -242,11 +242,11 @@ def hd_vila(root: pathlib.Path, media: Media) -> None:
       }
     )
 
-  first = ("00:00:00.000", "00:00:01.250")
+  first = ("00:00:00.000", "00:00:01.000")
   _text(
     root,
     "metafiles/meta_part0.jsonl",
-    video("aaaaaaaaaa1", first, ("00:00:01.250", "00:00:02.000")),
+    video("aaaaaaaaaa1", first, ("00:00:01.000", "00:00:02.000")),
     video("bbbbbbbbbb2", first, ("00:01:00.500", "01:01:02.750")),
   )
   _text(root, "metafiles/meta_part1.jsonl", video("ddddddddd-4", first))
@@ -459,10 +459,10 @@ def folder(root: pathlib.Path, media: Media) -> None:
     "a.mp4,a dog barks,dog,walk,",
     '"a.mp4","a dog, and rain",rain,walk,',
     "below/b.mp4,rain,,walk,",
-    "c.wav,a bell,,,test",
+    "c.mp4,a bell,,,test",
   )
   write = _writer(root, media)
-  for name in ("a.mp4", "below/b.mp4", "c.wav", "d.mp4", "e é.mp4"):
+  for name in ("a.mp4", "below/b.mp4", "c.mp4", "d.mp4", "e é.mp4"):
     write(name)
 
 

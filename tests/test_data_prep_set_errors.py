@@ -201,9 +201,9 @@ WRONG = [
   (
     "folder",
     "captions.csv",
-    "c.wav",
-    "x.wav",
-    "line 5: file: there is no 'x.wav'",
+    "c.mp4",
+    "x.mp4",
+    "line 5: file: there is no 'x.mp4'",
   ),
   ("folder", "captions.csv", ",test", ",tset", "line 5: split: 'tset' is none"),
   (

@@ -77,9 +77,9 @@ class Clips(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   homepage = ""
   licence = ""
 
-  def __init_subclass__(cls, **kwargs):
+  def __init_subclass__(cls, skip_registration: bool = True, **kwargs):
     # TFDS keeps a table of all builders by name; ours are imported.
-    super().__init_subclass__(skip_registration=True, **kwargs)
+    super().__init_subclass__(skip_registration=skip_registration, **kwargs)
 
   def __init__(self, *, out: str | os.PathLike):
     """`out` is where TFDS makes its own."""
