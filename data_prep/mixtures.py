@@ -131,7 +131,7 @@ class Prepared:
 def weights(
   mixture: Mixture, prepared: Sequence[Prepared]
 ) -> list[tuple[str, float]]:
-  """(folder, weight) for `data.train`; the weights' sum is one.
+  """(folder, weight) for `data.train`: clips of the paper, or of one's own.
 
   Raises:
     InputError: no folder is given, or one is of a set that is not in it.
@@ -150,11 +150,10 @@ def weights(
     name: count if parts[name].clips is None else parts[name].clips
     for name, count in own.items()
   }
-  total = sum(drawn.values())
   return [
     (
       str(pathlib.Path(one.folder) / "train"),
-      round(drawn[one.name] / total * one.clips["train"] / own[one.name], 6),
+      drawn[one.name] * one.clips["train"] / own[one.name],
     )
     for one in prepared
   ]
@@ -162,22 +161,35 @@ def weights(
 
 def table(mixture: Mixture, prepared: Sequence[Prepared]) -> str:
   """The paper's counts next to what there is."""
-  share = dict.fromkeys((part.name for part in mixture.parts), 0.0)
-  there = dict.fromkeys(share, 0)
+  drawn = dict.fromkeys((part.name for part in mixture.parts), 0.0)
+  there = dict.fromkeys(drawn, 0)
   for one, (_, weight) in zip(
     prepared, weights(mixture, prepared), strict=True
   ):
-    share[one.name] += weight
+    drawn[one.name] += weight
     there[one.name] += sum(one.clips.values())
-  lines = [f"{'set':<14}{'paper':>10}{'here':>10}{'of it':>8}{'drawn':>8}"]
+  total = sum(drawn.values())
   rows = [
-    (p.name, p.clips, there[p.name], share[p.name]) for p in mixture.parts
+    (
+      part.name,
+      f"{mixture.shortest:g}-{part.longest:g} s",
+      part.clips,
+      there[part.name],
+      drawn[part.name] / total,
+    )
+    for part in mixture.parts
   ]
-  rows.append(("all", mixture.clips, sum(there.values()), sum(share.values())))
-  for name, paper, here, drawn in rows:
+  rows.append(("all", "", mixture.clips, sum(there.values()), 1.0))
+  lines = [
+    f"{'set':<14}{'clips of':>10}{'paper':>10}{'here':>10}{'of it':>8}"
+    f"{'drawn':>8}"
+  ]
+  for name, seconds, paper, here, share in rows:
     of_it = "" if not paper else f"{here / paper:.1%}"
     told = "" if paper is None else f"{paper:,}"
-    lines.append(f"{name:<14}{told:>10}{here:>10,}{of_it:>8}{drawn:>8.1%}")
+    lines.append(
+      f"{name:<14}{seconds:>10}{told:>10}{here:>10,}{of_it:>8}{share:>8.1%}"
+    )
   return "\n".join(lines)
 
 
