@@ -27,6 +27,7 @@ from jaxtyping import UInt8
 from vta import errors, files
 
 VERSION = 1
+LENGTHS = ".lengths.json"  # in a shard's suffix' place: see vta.data.lengths
 
 # name -> (dtype, dimensions). Equal letters must agree within a record:
 # t samples, l latents, c latent channels, f frames, h w pixels, n loudness
@@ -154,6 +155,8 @@ def write_shards(
 
   def flush() -> None:
     path = folder / f"{first + len(paths):05d}.array_record"
+    # Of a shard that had the name before.
+    path.with_suffix(LENGTHS).unlink(missing_ok=True)
     with files.atomic_path(path) as temporary:
       # One record a group: random access reads no neighbour. Frames and waves
       # hardly compress, so reading stays at memory speed.
@@ -178,6 +181,9 @@ def write_shards(
 class Shards(Sequence[Record]):
   """Random access to the records of folders of shards, or of single shards.
 
+  Attributes:
+    paths: of the shards, in order.
+
   Raises:
     InputError: when a folder is missing, holds no shard or an unreadable one.
   """
@@ -190,6 +196,7 @@ class Shards(Sequence[Record]):
       if not found:
         raise errors.InputError(folder, "holds no *.array_record shard")
       paths += map(str, found)
+    self.paths = tuple(paths)
     try:
       self._source = array_record_data_source.ArrayRecordDataSource(paths)
       self._length = len(self._source)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from vta import errors
 from vta.conditioning import inputs
-from vta.data import records
+from vta.data import mixture, records
 from vta.interop import release
 from vta.signals import events as events_lib
 from vta.signals import loudness as loudness_lib
@@ -48,7 +48,7 @@ def check(config: ml_collections.ConfigDict, codec: release.Release) -> None:
   """
   channels, clip = len(codec.config["latent_mean"]), config.get("clip")
   mine = codec_digest(codec)
-  for folder in (*config.data.train, *config.data.validation):
+  for folder in (*mixture.folders(config.data.train), *config.data.validation):
     record = records.Shards([folder])[0]
     if "latent_mean" not in record.arrays:
       raise errors.InputError(
@@ -86,14 +86,22 @@ class Crop:
     start: where it begins on the clip's time axis, seconds.
     mean, std: the posterior, zero past the clip's end.
     sounding: false past the clip's end.
-    whole: the mean of the whole clip.
+    latents: the mean of the whole clip, as the record has it.
+    centre, scale: what normalises it.
   """
 
   start: float
   mean: Float[np.ndarray, "t c"]
   std: Float[np.ndarray, "t c"]
   sounding: Bool[np.ndarray, "t"]
-  whole: Float[np.ndarray, "l c"]
+  latents: Float[np.ndarray, "l c"]
+  centre: Float[np.ndarray, "c"]
+  scale: Float[np.ndarray, "c"]
+
+  @property
+  def whole(self) -> Float[np.ndarray, "l c"]:
+    """The mean of the whole clip, normalised."""
+    return (self.latents.astype(np.float32) - self.centre) / self.scale
 
 
 def crop(
@@ -101,21 +109,40 @@ def crop(
   rng: np.random.Generator,
   made: system.System,
   codec: Mapping[str, Any],
+  *,
+  window: int = 0,
 ) -> Crop:
-  """A random window; `codec` is the config of the codec's release."""
-  mean = np.asarray(codec["latent_mean"], np.float32)
-  std = np.asarray(codec["latent_std"], np.float32)
-  latents = (record.arrays["latent_mean"].astype(np.float32) - mean) / std
-  spread = record.arrays["latent_std"].astype(np.float32) / std
-  first = int(rng.integers(max(len(latents) - made.window, 0) + 1))
-  window = slice(first, first + made.window)
-  pad = ((0, max(first + made.window - len(latents), 0)), (0, 0))
+  """A random window.
+
+  Args:
+    record: of latents.
+    rng: draws where.
+    made: its window is cut where no other is named.
+    codec: the config of the codec's release.
+    window: latents.
+  """
+  window = window or made.window
+  centre = np.asarray(codec["latent_mean"], np.float32)
+  scale = np.asarray(codec["latent_std"], np.float32)
+  latents = record.arrays["latent_mean"]
+  first = int(rng.integers(max(len(latents) - window, 0) + 1))
+  here = slice(first, first + window)
+  there = len(latents[here])
+  mean, std = np.zeros((2, window, latents.shape[1]), np.float32)
+  # Cut first: half precision is slow to widen.
+  mean[:there] = latents[here]
+  mean[:there] -= centre
+  mean[:there] /= scale
+  std[:there] = record.arrays["latent_std"][here]
+  std[:there] /= scale
   return Crop(
     start=first / made.latent_rate,
-    mean=np.pad(latents[window], pad),
-    std=np.pad(spread[window], pad),
-    sounding=np.arange(first, first + made.window) < len(latents),
-    whole=latents,
+    mean=mean,
+    std=std,
+    sounding=np.arange(window) < there,
+    latents=latents,
+    centre=centre,
+    scale=scale,
   )
 
 
