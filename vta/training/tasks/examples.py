@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from vta import errors
 from vta.conditioning import inputs
-from vta.data import mixture, records
+from vta.data import half, mixture, records
 from vta.interop import release
 from vta.signals import events as events_lib
 from vta.signals import loudness as loudness_lib
@@ -101,7 +101,7 @@ class Crop:
   @property
   def whole(self) -> Float[np.ndarray, "l c"]:
     """The mean of the whole clip, normalised."""
-    return (self.latents.astype(np.float32) - self.centre) / self.scale
+    return (half.widen(self.latents) - self.centre) / self.scale
 
 
 def crop(
@@ -128,13 +128,16 @@ def crop(
   first = int(rng.integers(max(len(latents) - window, 0) + 1))
   here = slice(first, first + window)
   there = len(latents[here])
-  mean, std = np.zeros((2, window, latents.shape[1]), np.float32)
-  # Cut first: half precision is slow to widen.
-  mean[:there] = latents[here]
-  mean[:there] -= centre
-  mean[:there] /= scale
-  std[:there] = record.arrays["latent_std"][here]
-  std[:there] /= scale
+  # In place: fresh memory for every term costs as much as the arithmetic.
+  mean, std = map(
+    half.widen, (latents[here], record.arrays["latent_std"][here])
+  )
+  mean -= centre
+  mean /= scale
+  std /= scale
+  if there < window:
+    pad = ((0, window - there), (0, 0))
+    mean, std = np.pad(mean, pad), np.pad(std, pad)
   return Crop(
     start=first / made.latent_rate,
     mean=mean,
@@ -175,7 +178,7 @@ def seen_and_heard(
     "events": events_lib.Events(intervals=arrays["events"].astype(np.float64)),
   }
   if "pictures" in arrays:
-    return {**signals, "pictures": arrays["pictures"].astype(np.float32)}
+    return {**signals, "pictures": half.widen(arrays["pictures"])}
   features = None
   if geometry.tower:
     if "frame_features" not in arrays:
@@ -184,12 +187,12 @@ def seen_and_heard(
         "the record has no frame_features: encode the waves into another "
         "folder by `python -m data_prep.encode --tower efficientnet-lite0`",
       )
-    features = arrays["frame_features"].astype(np.float32)
+    features = half.widen(arrays["frame_features"])
   if not geometry.frame_size:
     whole = None
     if geometry.whole:
       # Without a mask what it shows is all.
-      whole = arrays.get("whole_features", features).astype(np.float32)
+      whole = half.widen(arrays.get("whole_features", features))
     return {**signals, "frame_features": features, "whole_features": whole}
   if "frames" not in arrays:
     raise errors.InputError(

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Key
 
 from vta import errors
 from vta.conditioning import small_vectors, tri_ergon
-from vta.data import records
+from vta.data import half, records
 from vta.interop import release
 from vta.training import state, system
 from vta.training.tasks import examples
@@ -138,10 +138,9 @@ def _vectors(record, rng):
       "another folder by `python -m data_prep.encode --languagebind DIR`",
     )
   vectors = {
-    name: arrays[f"{name}_vector"].astype(np.float32)
-    for name in ("audio", "video")
+    name: half.widen(arrays[f"{name}_vector"]) for name in ("audio", "video")
   }
   if len(arrays["text_vectors"]):
     caption = int(rng.integers(len(arrays["text_vectors"])))
-    vectors["text"] = arrays["text_vectors"][caption].astype(np.float32)
+    vectors["text"] = half.widen(arrays["text_vectors"][caption])
   return vectors
