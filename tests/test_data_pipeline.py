@@ -45,8 +45,8 @@ def source(folders) -> records.Shards:
 def example(record: records.Record, rng: np.random.Generator):
   """Which clip, and a draw that only depends on its place in the order."""
   return {
-    "clip": record.arrays["wave"][0, 0],
-    "draw": rng.integers(1 << 62),
+    "clip": np.asarray(record.arrays["wave"][0, 0]),
+    "draw": np.asarray(rng.integers(1 << 62)),
   }
 
 
@@ -252,10 +252,10 @@ def long_and_short(tmp_path_factory) -> tuple[str, ...]:
 def cut(record, rng, window):
   size = len(record.arrays["latent_mean"])
   return {
-    "clip": np.int64(record.arrays["latent_mean"][0, 0]),
-    "draw": rng.integers(1 << 62),
+    "clip": np.asarray(int(record.arrays["latent_mean"][0, 0])),
+    "draw": np.asarray(rng.integers(1 << 62)),
     "frames": np.zeros(window),
-    "size": np.int64(size),
+    "size": np.asarray(size),
   }
 
 

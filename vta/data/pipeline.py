@@ -11,7 +11,6 @@ import dataclasses
 import fractions
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import grain
 import numpy as np
@@ -59,20 +58,18 @@ def batches(
       raise ValueError(
         f"batch size {stream.batch_size} is no multiple of {hosts} hosts"
       )
-  # One stream alone keeps the seed as it is; so does one part, in `_clips`:
-  # runs from before there were several go on in their order.
+  # One stream alone keeps the seed as it is: runs from before there were
+  # several go on in their order.
   seeds = [seed] if len(streams) == 1 else _seeds(seed, len(streams))
-  made = [
-    _clips(stream.parts, seed=own)
-    # Before the hosts part: a clip's draws follow its global position.
-    .random_map(stream.make_example)[host::hosts]
-    # Endless: nothing remains. Rounded up, its length would overflow for 1.
-    .batch(stream.batch_size // hosts, drop_remainder=True)
-    for stream, own in zip(streams, seeds, strict=True)
-  ]
-  dataset = _in_turn(made, [stream.share for stream in streams])
+  steps = _Steps(
+    [
+      _Batches(stream, seed=own, host=host, hosts=hosts)
+      for stream, own in zip(streams, seeds, strict=True)
+    ],
+    mixture.whole([stream.share for stream in streams]),
+  )
   iterator = iter(
-    dataset.to_iter_dataset(
+    grain.MapDataset.source(steps).to_iter_dataset(
       grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     )
   )
@@ -103,46 +100,82 @@ def evaluation_batches(
   return [dataset[i] for i in range(count)]
 
 
-def _clips(
-  parts: Sequence[mixture.Part], *, seed: int
-) -> grain.MapDataset[records.Record]:
-  """An endless sequence of clips: passes of each part, in proportion."""
-  seeds = [seed] if len(parts) == 1 else _seeds(seed, len(parts))
-  passes = [
-    (grain.MapDataset.source(part.clips).seed(own).shuffle().repeat(), part)
-    for part, own in zip(parts, seeds, strict=True)
-    if part.share  # those of the others stay what they are without it
-  ]
-  mixed = _in_turn(
-    [dataset for dataset, _ in passes], [part.share for _, part in passes]
-  )
-  return mixed if len(parts) == 1 else mixed.seed(seed)
+class _Passes:
+  """An endless sequence of a part's clips: every pass in another order."""
+
+  def __init__(self, clips: Sequence[records.Record], *, seed: int):
+    self._clips = clips
+    self._seed = _stage(seed, _SHUFFLE)
+
+  def __getitem__(self, number: int) -> records.Record:
+    done, place = divmod(number, len(self._clips))
+    shuffled = grain.experimental.index_shuffle(
+      place,
+      max_index=len(self._clips) - 1,
+      seed=(self._seed + done) % 2**32,
+      rounds=4,
+    )
+    return self._clips[shuffled]
 
 
-def _in_turn(
-  datasets: Sequence[grain.MapDataset], shares: Sequence[fractions.Fraction]
-) -> grain.MapDataset:
-  """Endless ones mixed; Grain's own mix rounds proportions to 1 %."""
-  if len(datasets) == 1:
-    return datasets[0]
-  return grain.MapDataset.source(_Turns(datasets, shares))
+class _Batches:
+  """A stream's batches, of which each host makes its share.
+
+  What could be a chain of Grain's datasets, a node for every thing that is done
+  to a clip, is a loop: the nodes took as long as reading did. Orders and draws
+  are the chain's.
+  """
+
+  def __init__(self, stream: Stream, *, seed: int, host: int, hosts: int):
+    parts = stream.parts
+    seeds = [seed] if len(parts) == 1 else _seeds(seed, len(parts))
+    # Those without a share had seeds all the same: the others' stay theirs.
+    used = [i for i, part in enumerate(parts) if part.share]
+    self._passes = [_Passes(parts[i].clips, seed=seeds[i]) for i in used]
+    self._shares = mixture.whole([parts[i].share for i in used])
+    self._make_example = stream.make_example
+    self._size = stream.batch_size // hosts
+    self._host, self._hosts = host, hosts
+    self._generators = grain.experimental.RngPool(_stage(seed, _DRAWS))
+
+  def __getitem__(self, number: int) -> Batch:
+    made = [
+      self._example(self._host + self._hosts * place)
+      for place in range(number * self._size, (number + 1) * self._size)
+    ]
+    return {name: np.stack([one[name] for one in made]) for name in made[0]}
+
+  def _example(self, position: int) -> Batch:
+    """Of a clip of the global order, whose draws follow its position."""
+    part, number = mixture.turn(position, self._shares)
+    rng = self._generators.acquire_rng(position)
+    example = self._make_example(self._passes[part][number], rng)
+    self._generators.release_rng(rng)
+    return example
 
 
-class _Turns:
-  """An endless sequence whose items are those of several, in their order."""
+class _Steps:
+  """The batches of several streams, one a step."""
 
-  def __init__(
-    self, datasets: Sequence[Any], shares: Sequence[fractions.Fraction]
-  ):
-    self._datasets = datasets
-    self._shares = mixture.whole(shares)
+  def __init__(self, streams: Sequence[_Batches], shares: Sequence[int]):
+    self._streams = streams
+    self._shares = shares
 
   def __len__(self) -> int:
     return sys.maxsize
 
-  def __getitem__(self, position: int) -> Any:
-    which, number = mixture.turn(position, self._shares)
-    return self._datasets[which][number]
+  def __getitem__(self, step: int) -> Batch:
+    stream, number = mixture.turn(step, self._shares)
+    return self._streams[stream][number]
+
+
+# Where the shuffle and the draws were in the chain, from its seed on.
+_SHUFFLE, _DRAWS = 1, 3
+
+
+def _stage(seed: int, place: int) -> int:
+  """The seed that Grain gives to a node of a chain."""
+  return int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
 
 
 def _seeds(seed: int, count: int) -> list[int]:
