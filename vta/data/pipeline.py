@@ -136,22 +136,20 @@ class _Batches:
     self._make_example = stream.make_example
     self._size = stream.batch_size // hosts
     self._host, self._hosts = host, hosts
-    self._generators = grain.experimental.RngPool(_stage(seed, _DRAWS))
+    self._seed = _stage(seed, _DRAWS)
 
   def __getitem__(self, number: int) -> Batch:
-    made = [
-      self._example(self._host + self._hosts * place)
-      for place in range(number * self._size, (number + 1) * self._size)
-    ]
+    rng = np.random.Generator(np.random.Philox(self._seed))
+    fresh = rng.bit_generator.state
+    made = []
+    for place in range(number * self._size, (number + 1) * self._size):
+      # Of all hosts' clips, whose draws follow it.
+      position = self._host + self._hosts * place
+      fresh["state"]["counter"][3] = position
+      rng.bit_generator.state = fresh
+      part, turn = mixture.turn(position, self._shares)
+      made.append(self._make_example(self._passes[part][turn], rng))
     return {name: np.stack([one[name] for one in made]) for name in made[0]}
-
-  def _example(self, position: int) -> Batch:
-    """Of a clip of the global order, whose draws follow its position."""
-    part, number = mixture.turn(position, self._shares)
-    rng = self._generators.acquire_rng(position)
-    example = self._make_example(self._passes[part][number], rng)
-    self._generators.release_rng(rng)
-    return example
 
 
 class _Steps:

@@ -29,11 +29,11 @@ from vta import errors, files
 VERSION = 1
 # Safetensors' names for what FIELDS have.
 _DTYPES = {
-  "BOOL": "bool",
-  "F16": "float16",
-  "F32": "float32",
-  "I16": "int16",
-  "U8": "uint8",
+  "BOOL": np.dtype(bool),
+  "F16": np.dtype(np.float16),
+  "F32": np.dtype(np.float32),
+  "I16": np.dtype(np.int16),
+  "U8": np.dtype(np.uint8),
 }
 LENGTHS = ".lengths.json"  # in a shard's suffix' place: see vta.data.lengths
 
@@ -153,7 +153,7 @@ def _view(
   data_offsets: Sequence[int],
 ) -> np.ndarray:
   """An array where it lies; safetensors' own reader copies each."""
-  kind, count = np.dtype(_DTYPES[dtype]), math.prod(shape)
+  kind, count = _DTYPES[dtype], math.prod(shape)
   first, end = data_offsets
   if count < 0 or end - first != count * kind.itemsize:
     raise ValueError(f"{shape} of {kind} is not in {end - first} bytes")
