@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 
+import grain
 import numpy as np
 import pytest
 
@@ -123,6 +124,20 @@ def test_another_seed_is_another_order_and_other_draws(source):
   others, drawn = take(source, 4, seed=4)
   assert not np.array_equal(clips, others)
   assert not np.intersect1d(draws, drawn).size
+
+
+def test_the_order_is_a_pass_shuffled_by_its_number(source):
+  """Derived anew: Grain's permutation under the seeds that its nodes have."""
+  clips, _ = take(source, 3 * CLIPS, batch_size=1)
+  (base,) = np.random.SeedSequence([3, 1]).generate_state(1)
+  want = [
+    grain.experimental.index_shuffle(
+      place, max_index=CLIPS - 1, seed=int(base) + done, rounds=4
+    )
+    for done in range(3)
+    for place in range(CLIPS)
+  ]
+  assert clips[:, 0].tolist() == want
 
 
 def test_a_batch_that_hosts_cannot_share_is_refused(source):
