@@ -13,7 +13,8 @@ LanguageBind_Video_V1.5_FT as video and LanguageBind_Audio_FT as audio, and sees
 the frames as large as the records have them. With `--dinov2 DIR` the LUFS
 predictor's pictures, 6 a second, are looked at. A --codec that has a
 text_encoder, as what `python -m vta import` makes of Stable Audio, reads the
-captions by that too, which tuning it needs.
+captions by that too, which tuning it needs. A record that has labels and no
+captions is said to be "The sound of" them, and in four other ways.
 
 The papers' presets at full size (configs/composed.py) are trained on what
 public folders of transformers make of a clip. With `--clip DIR` that CLIP takes
@@ -38,6 +39,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import tqdm
 
+from data_prep import captions as captions_lib
 from data_prep import shards as shards_lib
 from vta import errors
 from vta.data import records
@@ -177,7 +179,7 @@ def encode_records(
   `clip`, or by `texts`.
   """
   labels_by = texts if clip is None else clip.texts
-  words = {text for r in source for text in r.meta["captions"][:captions]}
+  words = {t for r in source for t in captions_lib.of(r.meta, most=captions)}
   labels = {text for r in source for text in r.meta["objects"]}
   shown = _Texts(labels_by, labels if prompts else labels | words)
   said = _Texts(prompts, words) if prompts else shown
@@ -187,7 +189,7 @@ def encode_records(
     if tower is not None:
       seen = _watched(record, tower)
       arrays |= {k: v.astype(np.float16) for k, v in seen.items()}
-    kept = list(record.meta["captions"])[:captions]
+    kept = captions_lib.of(record.meta, most=captions)
     if bound is not None:
       vectors = bound.encode(record, kept)
       arrays |= {k: v.astype(np.float16) for k, v in vectors.items()}

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 import tiny_release
 
-from data_prep import encode
+from data_prep import captions, encode
 from vta import errors
 from vta.data import records
+from vta.encoders import text
 from vta.interop import release
 from vta.training.tasks import examples
 
 
-def wave(index):
+def wave(index, **meta):
   """A wave record of a second with no truth in it."""
   rng = np.random.default_rng(index)
   return records.Record(
@@ -26,6 +27,7 @@ def wave(index):
       "duration": 1.0,
       "captions": ["a ball"],
       "objects": [],
+      **meta,
     },
   )
 
@@ -78,3 +80,35 @@ def test_a_codec_that_is_none_is_refused(run, tmp_path):
   release.save(tmp_path / "heads", config={}, parts={"heads": one}, card="")
   with pytest.raises(errors.InputError, match="heads: holds no codec"):
     run(tmp_path / "heads")
+
+
+def test_labels_without_captions_are_said_in_five_ways():
+  """All are captions, however few of others are kept; captions come first."""
+  waves = [
+    wave(0, captions=[], labels=["dog barking"]),
+    wave(1, captions=["a ball", "a red ball"], labels=["ball"]),
+    wave(2, captions=[], labels=["speech", "rain"]),
+    wave(3, captions=[]),
+  ]
+  encoded = encode.encode_records(
+    waves,
+    encode_wave=encode.wave_encoder(release.load(tiny_release.folder())),
+    texts=text.TextEncoder.load(),
+    captions=1,
+  )
+  made = list(encoded)
+  assert [record.meta["captions"] for record in made] == [
+    [
+      "The sound of dog barking",
+      "A sound of dog barking",
+      "The audio of dog barking",
+      "A recording of dog barking",
+      "A clip of dog barking",
+    ],
+    ["a ball"],
+    [f"{prefix} speech, rain" for prefix in captions.PREFIXES],
+    [],
+  ]
+  tokens = [record.arrays["text_tokens"] for record in made]
+  assert [len(x) for x in tokens] == [5, 1, 5, 0]
+  assert len({x.tobytes() for x in tokens[0]}) == 5

@@ -1,6 +1,7 @@
 """Tri-Ergon from records to a release that scores a clip, at a tiny size."""
 
 import dataclasses
+import itertools
 import pathlib
 
 import jax
@@ -147,6 +148,40 @@ def test_records_without_vectors_are_refused_by_name(config, shards):
   bare = records.Record(arrays=arrays, meta=whole.meta)
   with pytest.raises(errors.InputError, match="no video_vector: encode"):
     task.of_preset.example(bare, np.random.default_rng(0))
+
+
+def test_clips_of_like_length_are_trained_on_together(config, shards, tmp_path):
+  """Steps of whole and of half windows; resumed where one follows another."""
+  made = list(records.Shards([shards]))
+  short = records.Record(
+    arrays={
+      **made[1].arrays,
+      **{k: made[1].arrays[k][:22] for k in ("latent_mean", "latent_std")},
+    },
+    meta={**made[1].meta, "duration": 22 * 2048 / 44_100},
+  )
+  records.write_shards(tmp_path / "shards", [made[0], short], shard_size=2)
+  folder = str(tmp_path / "shards")
+  with config.unlocked():
+    config.data.train = ((folder, 1), (str(shards), 0.5))
+    config.data.divisions = (1, 2)
+    config.data.validation = (folder,)
+
+  task = denoiser.DenoiserTask(config)
+  batches = list(itertools.islice(task.batches(0), 6))
+  shapes = [batch["latent_mean"].shape for batch in batches]
+  assert set(shapes) == {(2, 48, 8), (4, 24, 8)}
+  for batch in batches:
+    whole = batch["valid"].shape[1] == 48
+    # Of the short one all but 2 of 24 latents are its own.
+    assert np.all(batch["valid"].sum(axis=1) == (44 if whole else 22))
+  switch = next(i for i in range(1, 6) if shapes[i] != shapes[i - 1])
+
+  for one, two in zip(batches[switch:], task.batches(switch), strict=False):
+    jax.tree.map(np.testing.assert_array_equal, dict(one), dict(two))
+  with config.unlocked():
+    config.steps = config.evaluate_every = config.save_every = switch + 1
+  assert loop.train(task, config, tmp_path) == 0
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 from array_record.python import array_record_data_source, array_record_module
 from jaxtyping import UInt8
@@ -27,6 +27,15 @@ from jaxtyping import UInt8
 from vta import errors, files
 
 VERSION = 1
+# Safetensors' names for what FIELDS have.
+_DTYPES = {
+  "BOOL": np.dtype(bool),
+  "F16": np.dtype(np.float16),
+  "F32": np.dtype(np.float32),
+  "I16": np.dtype(np.int16),
+  "U8": np.dtype(np.uint8),
+}
+LENGTHS = ".lengths.json"  # in a shard's suffix' place: see vta.data.lengths
 
 # name -> (dtype, dimensions). Equal letters must agree within a record: t
 # samples, l latents, c latent channels, f frames, h w pixels, n loudness
@@ -123,14 +132,34 @@ def pack(record: Record) -> bytes:
 def unpack(blob: bytes) -> Record:
   """Inverse of `pack`; raises ValueError for anything that is not a record."""
   try:
-    arrays = safetensors.numpy.load(blob)
-    header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
-    meta = json.loads(header["__metadata__"]["vta"])
-  except (safetensors.SafetensorError, KeyError, ValueError) as error:
+    start = 8 + int.from_bytes(blob[:8], "little")
+    header = json.loads(blob[8:start])
+    meta = json.loads(header.pop("__metadata__")["vta"])
+    arrays = {
+      name: _view(blob, start, **entry) for name, entry in header.items()
+    }
+  except (KeyError, ValueError, TypeError, AttributeError) as error:
     raise ValueError(f"not a vta record: {error}") from None
   if meta.pop("version") != VERSION:
     raise ValueError(f"record version is not {VERSION}")
   return Record(arrays=arrays, meta=meta)
+
+
+def _view(
+  blob: bytes,
+  start: int,
+  *,
+  dtype: str,
+  shape: Sequence[int],
+  data_offsets: Sequence[int],
+) -> np.ndarray:
+  """An array where it lies; safetensors' own reader copies each."""
+  kind, count = _DTYPES[dtype], math.prod(shape)
+  first, end = data_offsets
+  if count < 0 or end - first != count * kind.itemsize:
+    raise ValueError(f"{shape} of {kind} is not in {end - first} bytes")
+  # Raises ValueError where the blob ends before.
+  return np.frombuffer(blob, kind, count, start + first).reshape(shape)
 
 
 def write_shards(
@@ -155,6 +184,8 @@ def write_shards(
 
   def flush() -> None:
     path = folder / f"{first + len(paths):05d}.array_record"
+    # Of a shard that had the name before.
+    path.with_suffix(LENGTHS).unlink(missing_ok=True)
     with files.atomic_path(path) as temporary:
       # One record a group: random access reads no neighbour. Frames and waves
       # hardly compress, so reading stays at memory speed.
@@ -179,6 +210,9 @@ def write_shards(
 class Shards(Sequence[Record]):
   """Random access to the records of folders of shards, or of single shards.
 
+  Attributes:
+    paths: of the shards, in order.
+
   Raises:
     InputError: when a folder is missing, holds no shard or an unreadable one.
   """
@@ -191,6 +225,7 @@ class Shards(Sequence[Record]):
       if not found:
         raise errors.InputError(folder, "holds no *.array_record shard")
       paths += map(str, found)
+    self.paths = tuple(paths)
     try:
       self._source = array_record_data_source.ArrayRecordDataSource(paths)
       self._length = len(self._source)

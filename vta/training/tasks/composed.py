@@ -15,7 +15,7 @@ import numpy as np
 
 from vta import errors
 from vta.conditioning import composed
-from vta.data import mask_schedule, records
+from vta.data import mask_schedule, mixture, records
 from vta.encoders import towers
 from vta.interop import exchange, release, trees
 from vta.models import dit
@@ -50,7 +50,10 @@ class Composed(foley.Foley):
     super().__init__(config, made, codec)
     self._features = made.conditioner.config.features
     self._check_towers()
-    for folder in (*config.data.train, *config.data.validation):
+    for folder in (
+      *mixture.folders(config.data.train),
+      *config.data.validation,
+    ):
       self._check_record(folder, records.Shards([folder])[0])
 
   def _check_pictures(self) -> None:

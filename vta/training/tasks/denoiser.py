@@ -110,6 +110,7 @@ class DenoiserTask:
       config,
       self.of_preset.example,
       validation_batch=config.data.validation_batch,
+      window=self.system.window,
     )
     self._evaluate = jax.jit(self._bucketed_loss)
 

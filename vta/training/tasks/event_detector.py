@@ -17,7 +17,7 @@ import optax
 from jaxtyping import Array, Key, PyTree
 
 from vta import errors
-from vta.data import pictures, pipeline, records
+from vta.data import mixture, pictures, pipeline, records
 from vta.interop import event_detector as names
 from vta.interop import release
 from vta.metrics import detection, intervals
@@ -171,12 +171,12 @@ class EventDetectorTask:
 
   def _calibrated(self, params: PyTree) -> PyTree:
     # Whole batches, on every host the same ones, whichever share it trains on.
-    batches = pipeline.batches(
-      records.Shards(self._config.data.train),
-      self.varied,
+    stream = pipeline.Stream(
+      parts=mixture.read(self._config.data.train),
+      make_example=self.varied,
       batch_size=self._config.batch_size,
-      seed=self._config.seed,
     )
+    batches = pipeline.batches([stream], seed=self._config.seed)
     some = itertools.islice(batches, self._config.population_batches)
     return batch_norm.calibrated(
       params, (self._moments(params, batch["frames"]) for batch in some)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from vta import errors
 from vta.conditioning import inputs
-from vta.data import records
+from vta.data import half, mixture, records
 from vta.interop import release
 from vta.signals import events as events_lib
 from vta.signals import loudness as loudness_lib
@@ -48,7 +48,7 @@ def check(config: ml_collections.ConfigDict, codec: release.Release) -> None:
   """
   channels, clip = len(codec.config["latent_mean"]), config.get("clip")
   mine = codec_digest(codec)
-  for folder in (*config.data.train, *config.data.validation):
+  for folder in (*mixture.folders(config.data.train), *config.data.validation):
     record = records.Shards([folder])[0]
     if "latent_mean" not in record.arrays:
       raise errors.InputError(
@@ -86,14 +86,22 @@ class Crop:
     start: where it begins on the clip's time axis, seconds.
     mean, std: the posterior, zero past the clip's end.
     sounding: false past the clip's end.
-    whole: the mean of the whole clip.
+    latents: the mean of the whole clip, as the record has it.
+    centre, scale: what normalises it.
   """
 
   start: float
   mean: Float[np.ndarray, "t c"]
   std: Float[np.ndarray, "t c"]
   sounding: Bool[np.ndarray, "t"]
-  whole: Float[np.ndarray, "l c"]
+  latents: Float[np.ndarray, "l c"]
+  centre: Float[np.ndarray, "c"]
+  scale: Float[np.ndarray, "c"]
+
+  @property
+  def whole(self) -> Float[np.ndarray, "l c"]:
+    """The mean of the whole clip, normalised."""
+    return (half.widen(self.latents) - self.centre) / self.scale
 
 
 def crop(
@@ -101,21 +109,43 @@ def crop(
   rng: np.random.Generator,
   made: system.System,
   codec: Mapping[str, Any],
+  *,
+  window: int = 0,
 ) -> Crop:
-  """A random window; `codec` is the config of the codec's release."""
-  mean = np.asarray(codec["latent_mean"], np.float32)
-  std = np.asarray(codec["latent_std"], np.float32)
-  latents = (record.arrays["latent_mean"].astype(np.float32) - mean) / std
-  spread = record.arrays["latent_std"].astype(np.float32) / std
-  first = int(rng.integers(max(len(latents) - made.window, 0) + 1))
-  window = slice(first, first + made.window)
-  pad = ((0, max(first + made.window - len(latents), 0)), (0, 0))
+  """A random window.
+
+  Args:
+    record: of latents.
+    rng: draws where.
+    made: its window is cut where no other is named.
+    codec: the config of the codec's release.
+    window: latents.
+  """
+  window = window or made.window
+  centre = np.asarray(codec["latent_mean"], np.float32)
+  scale = np.asarray(codec["latent_std"], np.float32)
+  latents = record.arrays["latent_mean"]
+  first = int(rng.integers(max(len(latents) - window, 0) + 1))
+  here = slice(first, first + window)
+  there = len(latents[here])
+  # In place: fresh memory for every term costs as much as the arithmetic.
+  mean, std = map(
+    half.widen, (latents[here], record.arrays["latent_std"][here])
+  )
+  mean -= centre
+  mean /= scale
+  std /= scale
+  if there < window:
+    pad = ((0, window - there), (0, 0))
+    mean, std = np.pad(mean, pad), np.pad(std, pad)
   return Crop(
     start=first / made.latent_rate,
-    mean=np.pad(latents[window], pad),
-    std=np.pad(spread[window], pad),
-    sounding=np.arange(first, first + made.window) < len(latents),
-    whole=latents,
+    mean=mean,
+    std=std,
+    sounding=np.arange(window) < there,
+    latents=latents,
+    centre=centre,
+    scale=scale,
   )
 
 
@@ -168,7 +198,7 @@ def seen_and_heard(
   }
   if "pictures" in arrays:
     pictures = arrays["whole_pictures" if unmasked else "pictures"]
-    return {**signals, "pictures": pictures.astype(np.float32)}
+    return {**signals, "pictures": half.widen(pictures)}
   features = None
   if geometry.tower:
     if "frame_features" not in arrays:
@@ -177,13 +207,14 @@ def seen_and_heard(
         "the record has no frame_features: encode the waves into another "
         "folder by `python -m data_prep.encode --tower efficientnet-lite0`",
       )
-    features = arrays["whole_features" if unmasked else "frame_features"]
-    features = features.astype(np.float32)
+    features = half.widen(
+      arrays["whole_features" if unmasked else "frame_features"]
+    )
   if not geometry.frame_size:
     whole = None
     if geometry.whole:
       # Without a mask what it shows is all.
-      whole = arrays.get("whole_features", features).astype(np.float32)
+      whole = half.widen(arrays.get("whole_features", features))
     return {**signals, "frame_features": features, "whole_features": whole}
   if "frames" not in arrays:
     raise errors.InputError(

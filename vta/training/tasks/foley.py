@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Key
 
 from vta import errors
 from vta.conditioning import inputs
-from vta.data import records
+from vta.data import mixture, records
 from vta.encoders import text, vocabulary
 from vta.interop import release
 from vta.training import state, system
@@ -123,7 +123,7 @@ class Foley:
     """Writes what a release holds besides its parts: the known words."""
     captions = {
       caption
-      for record in records.Shards(self._config.data.train)
+      for record in records.Shards(mixture.folders(self._config.data.train))
       for caption in record.meta["captions"]
     }
     # What the start knew is known still; its words are captions of one word.
@@ -142,7 +142,10 @@ class Foley:
     config = self._config
     seen = {
       folder: record.meta["pictures_by"]
-      for folder in (*config.data.train, *config.data.validation)
+      for folder in (
+        *mixture.folders(config.data.train),
+        *config.data.validation,
+      )
       if "pictures" in (record := records.Shards([folder])[0]).arrays
     }
     if not seen:

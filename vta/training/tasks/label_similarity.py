@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from vta import errors
-from vta.data import pipeline, records
+from vta.data import mixture, pipeline, records
 from vta.interop import release
 from vta.metrics import detection
 from vta.models import label_similarity
@@ -277,7 +277,7 @@ def _check(
   config: ml_collections.ConfigDict, eyes: release.Release | None
 ) -> None:
   """Raises InputError for eyes that are none, or not the records'."""
-  folders = (*config.data.train, *config.data.validation)
+  folders = (*mixture.folders(config.data.train), *config.data.validation)
   if eyes is None:
     for folder in folders:
       record = records.Shards([folder])[0]

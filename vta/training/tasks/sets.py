@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from vta import errors
-from vta.data import pipeline, records
+from vta.data import buckets, mixture, pipeline, records
 
 
 class Sets:
@@ -23,22 +23,52 @@ class Sets:
     example: pipeline.MakeExample,
     *,
     validation_batch: int,
+    window: int = 0,
   ):
+    """`window` is of whom data.divisions divides the windows of.
+
+    Their `example` takes one, in latents; without it, it is the whole.
+    """
     self._config = config
     self._example = example
     self._validation_batch = validation_batch
+    divisions = config.data.get("divisions", (1,))
+    # Asked here, and not when the first batch is wanted.
+    buckets.windows(window, divisions)
+    self._divisions = divisions
+    self._window = window
 
   def batches(self, start: int) -> Iterator[pipeline.Batch]:
     """Endless training batches from batch `start` on; this host's share."""
     return pipeline.batches(
-      records.Shards(self._config.data.train),
-      self._example,
-      batch_size=self._config.batch_size,
+      self._streams(),
       seed=self._config.seed,
       start=start,
       host=jax.process_index(),
       hosts=jax.process_count(),
     )
+
+  def _streams(self) -> list[pipeline.Stream]:
+    """One, or one for every division of the window."""
+    parts = mixture.read(self._config.data.train)
+    size = self._config.batch_size
+    if tuple(self._divisions) == (1,):
+      return [
+        pipeline.Stream(
+          parts=parts, make_example=self._example, batch_size=size
+        )
+      ]
+    return [
+      pipeline.Stream(
+        parts=bucket.parts,
+        make_example=functools.partial(self._example, window=bucket.window),
+        batch_size=size * bucket.times,
+        share=bucket.share,
+      )
+      for bucket in buckets.split(
+        parts, window=self._window, divisions=self._divisions
+      )
+    ]
 
   @functools.cached_property
   def validation(self) -> list[pipeline.Batch]:

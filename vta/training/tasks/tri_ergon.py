@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Key
 
 from vta import errors
 from vta.conditioning import small_vectors, tri_ergon
-from vta.data import records
+from vta.data import half, records
 from vta.interop import release
 from vta.training import state, system
 from vta.training.tasks import examples
@@ -67,16 +67,25 @@ class TriErgon:
     return tri_ergon.draw_keep(key, count, drop=drop.entries, drop_all=drop.all)
 
   def example(
-    self, record: records.Record, rng: np.random.Generator
+    self, record: records.Record, rng: np.random.Generator, window: int = 0
   ) -> dict[str, np.ndarray]:
-    """A random crop of a latent record: inputs and target."""
-    cut = examples.crop(record, rng, self._system, self._codec.config)
+    """A random crop of a latent record: inputs and target.
+
+    Args:
+      record: the clip.
+      rng: draws the crop and the caption.
+      window: latents, where it is not the system's.
+    """
+    window = window or self._system.window
+    cut = examples.crop(
+      record, rng, self._system, self._codec.config, window=window
+    )
     if self._config.frames_from:
       vectors = self._small_vectors(record, cut.whole, rng)
     else:
       vectors = _vectors(record, rng)
     example = tri_ergon.assemble(
-      self._system.geometry(self._system.window),
+      self._system.geometry(window),
       start=cut.start,
       total=float(record.meta["duration"]),
       loudness=examples.loudness(record),
@@ -129,10 +138,9 @@ def _vectors(record, rng):
       "another folder by `python -m data_prep.encode --languagebind DIR`",
     )
   vectors = {
-    name: arrays[f"{name}_vector"].astype(np.float32)
-    for name in ("audio", "video")
+    name: half.widen(arrays[f"{name}_vector"]) for name in ("audio", "video")
   }
   if len(arrays["text_vectors"]):
     caption = int(rng.integers(len(arrays["text_vectors"])))
-    vectors["text"] = arrays["text_vectors"][caption].astype(np.float32)
+    vectors["text"] = half.widen(arrays["text_vectors"][caption])
   return vectors
