@@ -22,35 +22,26 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-import itertools
 import json
-import math
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import tqdm
 
+from data_prep import cutting
+from data_prep.sets import entry as entry_lib
 from vta import errors, files
 from vta.data import records
 from vta.interop import release as release_lib
 from vta.media import read
-from vta.signals import events as events_lib
 from vta.signals import loudness as loudness_lib
-from vta.signals import timing
 
 STARTER = pathlib.Path(release_lib.__file__).parents[1] / "starter"
 VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"}
 SHORTEST = 1.0  # seconds
 _SHARD = 64
-# Presets that do not see at a rate of their own: what LanguageBind and the LUFS
-# predictor look at, and what nobody looks at.
-_CLIP = {
-  "tri_ergon": {"frame_rate": 6.0, "frame_size": 224},
-  "stable_audio": {"frame_rate": 1.0, "frame_size": 64},
-}
 
 
 def split(names: Sequence[str], *, share: float) -> tuple[list[str], list[str]]:
@@ -67,13 +58,6 @@ def split(names: Sequence[str], *, share: float) -> tuple[list[str], list[str]]:
   ranked = sorted(names, key=lambda n: hashlib.sha256(n.encode()).digest())
   held_out = min(max(round(share * len(names)), 1), len(names) - 1)
   return sorted(ranked[held_out:]), sorted(ranked[:held_out])
-
-
-def stretches(duration: float, longest: float) -> list[tuple[float, float]]:
-  """Start and end of equal parts of a clip, none longer than `longest`."""
-  count = math.ceil(duration / longest - 1e-6)
-  edges = [duration * i / count for i in range(count + 1)]
-  return list(itertools.pairwise(edges))
 
 
 def read_captions(
@@ -112,8 +96,7 @@ def clip_records(
   *,
   name: str,
   captions: Sequence[str],
-  rate: float,
-  size: int,
+  look: cutting.Look,
   longest: float,
 ) -> list[records.Record]:
   """The records of one video.
@@ -122,8 +105,7 @@ def clip_records(
     path: the video.
     name: what its records are called after.
     captions: of all of it.
-    rate: frames a second.
-    size: side of the frames, pixels.
+    look: how frames are read.
     longest: seconds of a record.
 
   Raises:
@@ -134,59 +116,15 @@ def clip_records(
     raise errors.InputError(
       path, f"lasts {duration:.2f} s; {SHORTEST:g} s or more are needed"
     )
-  wave = read.read_audio(path)
-  samples = round(duration * timing.SAMPLE_RATE)
-  wave = np.pad(wave[:samples], ((0, max(samples - len(wave), 0)), (0, 0)))
-  if loudness_lib.momentary(wave).lufs.max() <= loudness_lib.FLOOR:
-    raise errors.InputError(path, "its sound is silence throughout")
-  parts = stretches(duration, longest)
-  stamps = [np.arange(math.ceil((b - a) * rate)) / rate for a, b in parts]
-  # All at once: the video is decoded once.
-  asked = [a + own for (a, _), own in zip(parts, stamps, strict=True)]
-  images = read.read_frames(
-    path, times=np.concatenate(asked), height=size, width=size
-  ).images
-  edges = np.cumsum([len(own) for own in stamps])[:-1]
-  made = []
-  for number, ((start, end), own, seen) in enumerate(
-    zip(parts, stamps, np.split(images, edges), strict=True)
-  ):
-    first, last = (round(t * timing.SAMPLE_RATE) for t in (start, end))
-    made.append(
-      _record(
-        wave[first:last],
-        seen,
-        own,
-        meta={
-          "id": f"{name}-{number}",
-          "duration": end - start,
-          "captions": list(captions),
-          "objects": [],
-          "file": name,
-          "start": start,
-        },
-      )
-    )
-  return made
-
-
-def _record(wave, images, times, *, meta) -> records.Record:
-  # Of the samples as they are kept: full scale and not beyond.
-  kept = np.clip(np.round(wave * 32768.0), -32768, 32767).astype(np.int16)
-  wave = kept.astype(np.float32) / 32768.0
-  loudness = loudness_lib.momentary(wave)
-  return records.Record(
-    arrays={
-      "wave": kept,
-      "frames": images,
-      "frame_times": times.astype(np.float32),
-      "loudness": loudness.lufs.astype(np.float32),
-      "loudness_times": loudness.times.astype(np.float32),
-      "events": events_lib.from_wave(wave).intervals.astype(np.float32),
-      "object_probability": np.zeros((len(times), 0), np.float16),
-    },
-    meta=meta,
+  entry = entry_lib.Entry(
+    id=name, source=name, media=name, captions=tuple(captions)
   )
+  clip = cutting.Clip(entry=entry, start=0.0, end=duration)
+  made = cutting.cut(path, [clip], look=look, longest=longest)
+  loudest = max(record.arrays["loudness"].max() for record in made)
+  if loudest <= loudness_lib.FLOOR:
+    raise errors.InputError(path, "its sound is silence throughout")
+  return made
 
 
 def convert(
@@ -194,7 +132,7 @@ def convert(
   out: pathlib.Path,
   *,
   captions: pathlib.Path | None,
-  clip: Mapping[str, float],
+  look: cutting.Look,
   longest: float,
   share: float,
 ) -> None:
@@ -204,7 +142,7 @@ def convert(
     videos: searched with all its folders.
     out: must not be there yet.
     captions: the table, if there is one.
-    clip: the section of a release's config: frame_rate and frame_size.
+    look: how frames are read.
     longest: seconds of a record.
     share: of the files, held out.
 
@@ -231,8 +169,7 @@ def convert(
           path,
           name=name,
           captions=said.get(name, ()),
-          rate=clip["frame_rate"],
-          size=int(clip["frame_size"]),
+          look=look,
           longest=longest,
         )
       except errors.InputError as error:
@@ -292,18 +229,12 @@ def main(arguments: list[str] | None = None) -> int:
       raise errors.InputError(
         "--validation", f"{args.validation:g} is not between 0 and 1"
       )
-    config = release_lib.read_config(args.checkpoint)
-    clip = config.get("clip", _CLIP.get(config.get("preset")))
-    if clip is None:
-      raise errors.InputError(
-        args.checkpoint / "config.json",
-        f"preset: {config.get('preset')!r} is not tuned on videos",
-      )
+    look = cutting.Look.of_release(args.checkpoint)
     convert(
       args.videos,
       args.out,
       captions=args.captions,
-      clip=clip,
+      look=look,
       longest=args.seconds,
       share=args.validation,
     )

@@ -6,7 +6,7 @@ import media_samples
 import numpy as np
 import pytest
 
-from data_prep import clips
+from data_prep import clips, cutting
 from vta.data import records
 from vta.interop import release
 from vta.signals import loudness as loudness_lib
@@ -213,8 +213,10 @@ def test_few_names_change_sides_when_names_are_added():
   assert clips.split(["a", "b"], share=0.99)[0] != []
 
 
-def test_stretches_are_equal_and_none_is_too_long():
-  assert clips.stretches(10.0, 10.0) == [(0.0, 10.0)]
-  parts = clips.stretches(25.0, 10.0)
+def test_parts_are_equal_and_none_is_much_too_long():
+  assert cutting.parts(10.0, 10.0) == [(0.0, 10.0)]
+  assert cutting.parts(10.04, 10.0) == [(0.0, 10.04)]
+  assert len(cutting.parts(11.0, 10.0)) == 2
+  parts = cutting.parts(25.0, 10.0)
   assert len(parts) == 3
   np.testing.assert_allclose([b - a for a, b in parts], 25 / 3)

@@ -91,13 +91,11 @@ def read(folder: pathlib.Path) -> Mapping[str, list[entry_lib.Entry]]:
   Raises:
     InputError: there is no catalogue.
   """
+  builder = _builder(folder)
   try:
-    builder = tfds.builder_from_directory(folder)
     sources = builder.as_data_source()
   except Exception as error:  # TFDS raises what its parts raise
-    raise errors.InputError(
-      folder, f"is no catalogue of `python -m data_prep.index`: {error}"
-    ) from None
+    raise errors.InputError(folder, f"cannot be read: {error}") from None
   return {
     split: sorted(map(_entry, source), key=lambda one: one.id)
     for split, source in sources.items()
@@ -127,3 +125,28 @@ def _entry(example: Mapping) -> entry_lib.Entry:
     ),
     licence=text(example["licence"]),
   )
+
+
+def about(folder: pathlib.Path) -> Mapping[str, str]:
+  """What a catalogue says of its set: name, version, text, source, citation.
+
+  Raises:
+    InputError: there is no catalogue.
+  """
+  info = _builder(folder).info
+  return {
+    "name": info.name,
+    "version": str(info.version),
+    "description": (info.description or "").strip(),
+    "homepage": info.homepage or "",
+    "citation": (info.citation or "").strip(),
+  }
+
+
+def _builder(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
+  try:
+    return tfds.builder_from_directory(folder)
+  except Exception as error:  # TFDS raises what its parts raise
+    raise errors.InputError(
+      folder, f"is no catalogue of `python -m data_prep.index`: {error}"
+    ) from None

@@ -60,6 +60,27 @@ class MediaInfo:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Tracks:
+  """What tracks a file says that it has.
+
+  Attributes:
+    video: whether it has one that is more than a cover picture.
+    audio_rate: Hz, None without an audio track.
+    audio_channels: None without an audio track.
+    claimed: seconds that its header says it lasts, None where it does not.
+  """
+
+  video: bool
+  audio_rate: int | None
+  audio_channels: int | None
+  claimed: float | None
+
+
+class NotFinite(errors.InputError):
+  """A track's samples are no numbers."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FrameReport:
   """What `read_frames` found and used.
 
@@ -86,6 +107,24 @@ class Frames:
   times: Float[np.ndarray, " f"]
   images: UInt8[np.ndarray, "f h w 3"]
   report: FrameReport
+
+
+def tracks(path: str | os.PathLike) -> Tracks:
+  """Reads a file's header; decodes nothing.
+
+  Raises:
+    InputError: the file cannot be read.
+  """
+  with source.open_media(path) as container:
+    audio = next(iter(container.streams.audio), None)
+    known = audio is not None and audio.codec_context is not None
+    claimed = container.duration
+    return Tracks(
+      video=any(not _is_cover(video) for video in container.streams.video),
+      audio_rate=audio.rate if known else None,
+      audio_channels=audio.channels if known else None,
+      claimed=None if claimed is None else claimed / av.time_base,
+    )
 
 
 def probe(path: str | os.PathLike) -> MediaInfo:
@@ -197,7 +236,8 @@ def read_audio(
   front left + 0.707 centre + 0.707 back left, over 2.414).
 
   Raises:
-    InputError: the file cannot be read, has no audio track, or none decodes.
+    InputError: the file cannot be read, has no audio track, or none decodes;
+      as NotFinite where it has samples that are NaN or infinite.
   """
   with source.open_media(path) as container:
     if not container.streams.audio:
@@ -239,7 +279,7 @@ def read_audio(
       if 0 < excess < len(block):
         wave = wave[:-excess]
   if not np.isfinite(wave).all():
-    raise errors.InputError(path, "its audio track has samples that are NaN")
+    raise NotFinite(path, "its audio track has samples that are NaN")
   return resample(wave, native, rate)
 
 
