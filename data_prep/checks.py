@@ -58,7 +58,8 @@ class Thresholds:
     full_scale: of the largest sample, what counts as clipped.
     clipped: share of such samples; loud masters have some in ten thousand.
     static: levels of 255 by which some pixel of 32 x 32, four times a second,
-      has to change; compression moves a still by less.
+      has to change. A still at x264's default moved by 4; one that is badly
+      compressed may move by more, and passes.
     lost: share of the frames, or of the sound, that a cut file may lack.
   """
 
@@ -69,8 +70,8 @@ class Thresholds:
   silent: float = loudness_metric.AUDIBLE
   full_scale: float = 0.999
   clipped: float = 0.01
-  static: int = 2
-  lost: float = 0.02
+  static: int = 8
+  lost: float = 0.05
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,10 @@ class Check:
   content: str | None = None
 
 
+# Seconds of its codecs' padding that a header may count.
+_PADDING = 0.1
+
+
 class _Bad(Exception):
   """Ends the examination of a file or of a clip."""
 
@@ -140,7 +145,7 @@ def check_file(
     stamps = {key: _stamps(span) for key, span in spans.items()}
     pictures = None
     if found["seen"]:
-      pictures = _pictures(path, stamps)
+      pictures = _pictures(path, stamps, limits)
   except _Bad as bad:
     return [
       Check(id=one.id, reason=bad.reason, detail=bad.detail, **found)
@@ -202,12 +207,9 @@ def _open(
   heard = len(wave) / timing.SAMPLE_RATE
   if duration is None:
     duration = heard
-    # Containers of sound alone claim what they were to hold; with a picture
-    # beside it, the ends are compared below.
-    if not tracks.video and heard < (tracks.claimed or 0.0) * (1 - limits.lost):
-      raise _Bad(
-        "truncated", f"holds {heard:.2f} of {tracks.claimed:.2f} s of sound"
-      )
+  longest = max(heard, duration)
+  if longest < (tracks.claimed or 0.0) * (1 - limits.lost) - _PADDING:
+    raise _Bad("truncated", f"holds {longest:.2f} of {tracks.claimed:.2f} s")
   return wave, duration
 
 
@@ -257,7 +259,7 @@ def _stamps(span: tuple[float, float] | _Bad) -> np.ndarray:
 
 
 def _pictures(
-  path: pathlib.Path, stamps: Mapping[str, np.ndarray]
+  path: pathlib.Path, stamps: Mapping[str, np.ndarray], limits: Thresholds
 ) -> dict[str, np.ndarray]:
   times = np.concatenate(list(stamps.values()))
   try:
@@ -266,9 +268,12 @@ def _pictures(
     )
   except errors.InputError as error:
     raise _Bad("unreadable", error.message) from None
-  missing = frames.report.missing
-  if missing > frames.report.decoded // 2:
-    raise _Bad("unreadable", f"{missing} of its frames do not decode")
+  report = frames.report
+  expected = report.decoded + report.missing
+  if report.missing > limits.lost * expected:
+    raise _Bad(
+      "unreadable", f"{report.missing} of {expected} frames do not decode"
+    )
   edges = np.cumsum([len(own) for own in stamps.values()])[:-1]
   return dict(zip(stamps, np.split(frames.images, edges), strict=True))
 

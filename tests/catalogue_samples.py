@@ -1,4 +1,4 @@
-"""A data set of made-up films, and its catalogue as the index would write it."""
+"""A data set of made-up films, and its catalogue as the index writes one."""
 
 import pathlib
 

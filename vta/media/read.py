@@ -23,6 +23,7 @@ from vta.signals import timing
 _MAX_SLACK = 5e-4
 _START_SLACK = 2e-3  # seconds: clocks of audio and video differ by rounding
 _GAP = 0.05  # seconds without sound that are silence, not jitter
+_GUESSED = {"aac", "mp3", "mpeg", "mpegts"}  # lengths of these formats
 _LONGEST_GAP = 3600.0  # seconds; above it the time stamp is damaged
 _SCALING = (
   Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -67,7 +68,8 @@ class Tracks:
     video: whether it has one that is more than a cover picture.
     audio_rate: Hz, None without an audio track.
     audio_channels: None without an audio track.
-    claimed: seconds that its header says it lasts, None where it does not.
+    claimed: seconds that its header says it lasts, None where it says nothing
+      and FFmpeg guesses by the bit rate.
   """
 
   video: bool
@@ -118,7 +120,8 @@ def tracks(path: str | os.PathLike) -> Tracks:
   with source.open_media(path) as container:
     audio = next(iter(container.streams.audio), None)
     known = audio is not None and audio.codec_context is not None
-    claimed = container.duration
+    guessed = container.format.name in _GUESSED
+    claimed = None if guessed else container.duration
     return Tracks(
       video=any(not _is_cover(video) for video in container.streams.video),
       audio_rate=audio.rate if known else None,
