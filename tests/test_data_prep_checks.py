@@ -245,7 +245,7 @@ def test_frames_that_do_not_decode_are_counted(tmp_path, monkeypatch):
   monkeypatch.setattr(read, "read_frames", damaged)
   found = check(film(tmp_path / "a.mkv"))
   assert found.reason == "unreadable"
-  assert found.detail == "4 of 44 frames do not decode"
+  assert found.detail == "4 of 40 frames do not decode"
 
 
 def test_sound_alone_is_checked_alone(tmp_path):
