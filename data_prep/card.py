@@ -126,7 +126,10 @@ def _text(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:
       + (f", and {more} more." if more else "."),
       "",
     ]
-  lines += ["## Licences", "", "As the set gives them, of the clips used.", ""]
+  lines += ["## Licences", ""]
+  if about["licence"]:
+    lines += [f"Of the set: {about['licence']}.", ""]
+  lines += ["Of the clips used, as the set gives them:", ""]
   lines += _table(("licence", "clips"), statistics["licences"].items())
   lines += ["## How it was made", "", "By `python -m data_prep.prepare`.", ""]
   lines += _table(

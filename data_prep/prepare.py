@@ -36,107 +36,29 @@ import argparse
 import collections
 import dataclasses
 import functools
-import hashlib
 import itertools
 import os
 import pathlib
-import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from data_prep import card, cutting, documents, encode, engine, making
 from data_prep import checks as checks_lib
 from data_prep import manifest as manifest_lib
 from data_prep import plan as plan_lib
+from data_prep import settings as settings_lib
 from data_prep.sets import catalogue
 from data_prep.sets import entry as entry_lib
 from vta import errors
-from vta.inference import pictures
 from vta.interop import release as release_lib
-from vta.training.tasks import examples
 
 STARTER = pathlib.Path(release_lib.__file__).parents[1] / "starter"
-LIMITS = checks_lib.Thresholds()
 LEFT_OUT = 3  # exit code
-# What a killed run was writing (vta.files).
-_HALF = re.compile(r"\.[a-z0-9]+\.\w{8}\.(array_record|json|md|png)", re.I)
-
-Splits = Mapping[str, Sequence[entry_lib.Entry]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-  """What is prepared, and how.
-
-  Attributes:
-    index: the catalogue.
-    source: the folder of media.
-    out: the folder that is made.
-    look: how frames are read, None for sound alone.
-    longest: seconds of a record.
-    shard_size: entries of a shard.
-    towers: what encodes, None for wave records.
-    predictor: the release that sees, if one does.
-  """
-
-  index: pathlib.Path
-  source: pathlib.Path
-  out: pathlib.Path
-  look: cutting.Look | None
-  longest: float
-  shard_size: int
-  towers: encode.Towers | None
-  predictor: pathlib.Path | None
-
-
-def configuration(settings: Settings, splits: Splits) -> dict[str, Any]:
-  """What the result depends on, by the names of the options.
-
-  No paths: a folder may be moved. Releases go by their parameters, folders of
-  towers by the names and sizes of their files.
-  """
-  towers = settings.towers
-  told: dict[str, Any] = {
-    "index": documents.digest(
-      {
-        split: [dataclasses.astuple(one) for one in some]
-        for split, some in splits.items()
-      }
-    ),
-    "seconds": settings.longest,
-    "shard-size": settings.shard_size,
-    "sound-only": settings.look is None,
-    "checkpoint": dataclasses.asdict(settings.look) if settings.look else None,
-    "thresholds": dataclasses.asdict(LIMITS),
-    "codec": None,
-    "predictor": None,
-  }
-  if towers:
-    told["codec"] = examples.codec_digest(release_lib.load(towers.codec))
-    told["captions"] = towers.captions
-    told["tower"] = towers.tower
-    for name in ("languagebind", "dinov2", "clip", "t5"):
-      folder = getattr(towers, name)
-      told[name] = _folder_digest(folder) if folder else None
-  if settings.predictor:
-    told["predictor"] = pictures.Pictures(settings.predictor).digest
-  return told
-
-
-def _folder_digest(folder: pathlib.Path) -> str:
-  if not folder.is_dir():
-    raise errors.InputError(folder, "is no folder")
-  found = hashlib.sha256()
-  for path in sorted(folder.rglob("*")):
-    if path.is_file():
-      name = path.relative_to(folder).as_posix()
-      found.update(f"{name} {path.stat().st_size}\n".encode())
-  return found.hexdigest()
+_SLICE = 64  # entries that are checked together, as a kill may cost
 
 
 def prepare(
-  settings: Settings, *, workers: int, options: Sequence[str]
+  settings: settings_lib.Settings, *, workers: int, options: Sequence[str]
 ) -> list[dict[str, str]]:
   """Makes what is missing of the folder.
 
@@ -154,8 +76,8 @@ def prepare(
   splits = catalogue.read(settings.index)
   _check_catalogue(settings, splits)
   out = settings.out
-  told = configuration(settings, splits)
-  _claim(out, told)
+  told = settings_lib.configuration(settings, splits)
+  settings_lib.claim(out, told)
   run = functools.partial(engine.run, workers=workers, options=options)
   slices = _slices(settings, splits)
   (out / "checks").mkdir(exist_ok=True)
@@ -222,7 +144,9 @@ def prepare(
   return left_out
 
 
-def _check_catalogue(settings: Settings, splits: Splits) -> None:
+def _check_catalogue(
+  settings: settings_lib.Settings, splits: settings_lib.Splits
+) -> None:
   if not settings.source.is_dir():
     raise errors.InputError(settings.source, "is no folder")
   counts = collections.Counter(
@@ -235,44 +159,9 @@ def _check_catalogue(settings: Settings, splits: Splits) -> None:
     )
 
 
-def _claim(out: pathlib.Path, told: Mapping[str, Any]) -> None:
-  """Takes a folder, or goes on in it.
-
-  Raises:
-    InputError: it is of a run with other settings, or of none.
-  """
-  path = out / "configuration.json"
-  if path.exists():
-    before = documents.read(path)
-    other = [
-      f"{name} ({_short(before.get(name))}, not {_short(told.get(name))})"
-      for name in sorted(before.keys() | told.keys())
-      # As JSON has it: a tuple is a list there.
-      if documents.digest(before.get(name)) != documents.digest(told.get(name))
-    ]
-    if other:
-      raise errors.InputError(
-        out, f"was prepared with other {', '.join(other)}: give another --out"
-      )
-  else:
-    if out.exists() and any(out.iterdir()):
-      raise errors.InputError(out, "is there already, and of no such run")
-    try:
-      out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-      raise errors.InputError(out, f"cannot write: {error.strerror}") from None
-    documents.write(path, told)
-  for path in (*out.glob(".*"), *out.glob("*/.*")):
-    if _HALF.fullmatch(path.name):
-      path.unlink()
-
-
-def _short(value: Any) -> str:
-  text = str(value)
-  return text if len(text) <= 40 else f"{text[:12]}..."
-
-
-def _slices(settings: Settings, splits: Splits) -> list[making.Slice]:
+def _slices(
+  settings: settings_lib.Settings, splits: settings_lib.Splits
+) -> list[making.Slice]:
   """The entries in slices, those of a file in one."""
   ordered = sorted(
     (one for some in splits.values() for one in some),
@@ -280,7 +169,7 @@ def _slices(settings: Settings, splits: Splits) -> list[making.Slice]:
   )
   groups: list[list[entry_lib.Entry]] = [[]]
   for _, own in itertools.groupby(ordered, key=lambda one: one.media):
-    if len(groups[-1]) >= settings.shard_size:
+    if len(groups[-1]) >= _SLICE:
       groups.append([])
     groups[-1] += own
   return [
@@ -288,7 +177,7 @@ def _slices(settings: Settings, splits: Splits) -> list[making.Slice]:
       path=settings.out / "checks" / f"{number:05d}.json",
       source=settings.source,
       entries=group,
-      limits=LIMITS,
+      limits=settings_lib.LIMITS,
       sound_only=settings.look is None,
     )
     for number, group in enumerate(groups)
@@ -307,8 +196,8 @@ def _write_plan(out: pathlib.Path, plan: plan_lib.Plan) -> None:
 
 
 def _shards(
-  settings: Settings,
-  splits: Splits,
+  settings: settings_lib.Settings,
+  splits: settings_lib.Splits,
   checks: Mapping[str, checks_lib.Check],
   plan: plan_lib.Plan,
 ) -> dict[str, list[making.Shard]]:
@@ -343,13 +232,14 @@ def _reasons(left_out: Sequence[Mapping[str, str]]) -> str:
   )
 
 
-def _settings(args: argparse.Namespace) -> Settings:
+def _settings(args: argparse.Namespace) -> settings_lib.Settings:
   """The options, checked."""
-  shortest = 2 * LIMITS.shortest
-  if not shortest <= args.seconds <= LIMITS.longest_file:
+  limits = settings_lib.LIMITS
+  shortest = 2 * limits.shortest
+  if not shortest <= args.seconds <= limits.longest_file:
     raise errors.InputError(
       "--seconds",
-      f"{args.seconds:g} is not {shortest:g} to {LIMITS.longest_file:g}",
+      f"{args.seconds:g} is not {shortest:g} to {limits.longest_file:g}",
     )
   for name in ("shard_size", "workers", "captions"):
     if getattr(args, name) < 1:
@@ -362,7 +252,7 @@ def _settings(args: argparse.Namespace) -> Settings:
   sees = (towers and towers.see) or args.predictor
   if args.sound_only and sees:
     raise errors.InputError("--sound-only", f"leaves --{given[0]} blind")
-  return Settings(
+  return settings_lib.Settings(
     index=args.index,
     source=args.source,
     out=args.out,

@@ -128,7 +128,7 @@ def _entry(example: Mapping) -> entry_lib.Entry:
 
 
 def about(folder: pathlib.Path) -> Mapping[str, str]:
-  """What a catalogue says of its set: name, version, text, source, citation.
+  """What a catalogue says of its set, for its card.
 
   Raises:
     InputError: there is no catalogue.
@@ -140,6 +140,7 @@ def about(folder: pathlib.Path) -> Mapping[str, str]:
     "description": (info.description or "").strip(),
     "homepage": info.homepage or "",
     "citation": (info.citation or "").strip(),
+    "licence": (info.redistribution_info.license or "").strip(),
   }
 
 
