@@ -104,38 +104,42 @@ def alike(one: Print, other: Print) -> bool:
 
 
 def _pieces(one: Print) -> Iterator[bytes]:
-  """What is looked up; a copy has most of these exactly."""
-  for signs in one.picture:
+  """What is looked up, once a second; a copy has most of these exactly."""
+  every = round(RATE)
+  for signs in one.picture[::every]:
     # Of a flat picture the signs are noise, or none.
     if 4 <= signs.sum() <= 60:
       yield b"p" + np.packbits(signs).tobytes()
-  change = np.diff(np.diff(one.sound, axis=1), axis=0)
+  change = np.diff(np.diff(one.sound, axis=1), axis=0) > 0.5
   size = min(_WINDOW, len(change))
-  for first in range(len(change) - size + 1):
-    part = change[first : first + size]
-    yield b"s" + bytes([size]) + np.packbits(part > 0.5).tobytes()
+  for first in range(0, len(change) - size + 1, every):
+    yield b"s" + np.packbits(change[first : first + size]).tobytes()
 
 
 class Index:
   """Clips by what they look and sound like."""
 
   def __init__(self):
-    self._prints: dict[str, Print] = {}
-    self._by_piece: dict[bytes, list[str]] = {}
+    self._names: list[str] = []
+    self._texts: list[str] = []
+    self._by_piece: dict[bytes, tuple[int, ...]] = {}
 
   def find(self, one: Print) -> str | None:
     """The first of the clips with the same content, if there is one."""
     found = {
-      name: None
-      for piece in _pieces(one)
-      for name in self._by_piece.get(piece, ())
+      row for piece in _pieces(one) for row in self._by_piece.get(piece, ())
     }
-    return next((n for n in found if alike(self._prints[n], one)), None)
+    for row in sorted(found):
+      if alike(Print.of_text(self._texts[row]), one):
+        return self._names[row]
+    return None
 
   def add(self, name: str, one: Print) -> None:
     """Adds a clip."""
-    self._prints[name] = one
+    row = len(self._names)
+    self._names.append(name)
+    self._texts.append(one.text())
     for piece in set(_pieces(one)):
-      names = self._by_piece.setdefault(piece, [])
-      if len(names) < _COMMON:
-        names.append(name)
+      rows = self._by_piece.get(piece, ())
+      if len(rows) < _COMMON:
+        self._by_piece[piece] = (*rows, row)
