@@ -6,10 +6,9 @@ import media_samples
 import numpy as np
 import pytest
 
-from data_prep import clips, cutting
+from data_prep import clips
 from vta.data import records
 from vta.interop import release
-from vta.signals import loudness as loudness_lib
 
 RATE = 44_100
 
@@ -104,42 +103,6 @@ def test_what_cannot_be_used_is_listed_with_the_reason(made):
     assert reason in skipped[name]
 
 
-def test_a_record_is_what_is_seen_and_heard_at_its_time(made):
-  _, by_id = found(made)
-  first, second = by_id["0.mkv-0"], by_id["0.mkv-1"]
-  assert first.meta["captions"] == ["a tone, 0", "another"]
-  assert by_id["3.mkv-0"].meta["captions"] == []
-  for part in (first, second):
-    assert part.meta["duration"] == 1.5
-    assert part.arrays["wave"].shape == (66_150, 2)
-    assert part.arrays["frames"].shape == (23, 64, 64, 3)
-  # 1.75 to 2.25 s of the film are 0.25 to 0.75 s of its second half.
-  assert len(first.arrays["events"]) == 0
-  np.testing.assert_allclose(
-    second.arrays["events"], [[0.25, 0.75]], atol=0.011
-  )
-  level = second.arrays["loudness"]
-  np.testing.assert_allclose(
-    second.arrays["loudness_times"], (np.arange(9) + 0.5) / 6, atol=1e-4
-  )
-  # BS.1770: a 997 Hz sine of -6.02 dBFS has -3.01 - 6.02 - 0.69 + 0.69 LUFS.
-  np.testing.assert_allclose(level[2:4, 0], -9.03, atol=0.1)
-  assert (level[:, 1] == loudness_lib.FLOOR).all()
-  assert (first.arrays["loudness"] == loudness_lib.FLOOR).all()
-  for start, part in ((0.0, first), (1.5, second)):
-    shown = media_samples.index_of(part.arrays["frames"])
-    expected = np.floor((start + np.arange(23) / 15) * 25 + 1e-6) % 45
-    np.testing.assert_array_equal(shown, expected)
-
-
-def test_sound_that_ends_early_is_followed_by_silence(made):
-  _, by_id = found(made)
-  # Two seconds of sound under three of pictures.
-  wave = by_id["below/long.mkv-1"].arrays["wave"]
-  assert np.abs(wave[: RATE // 2 - 2000, 0]).max() > 16_000
-  assert not wave[RATE // 2 + 2000 :].any()
-
-
 @pytest.mark.parametrize(
   ("table", "message"),
   [
@@ -211,12 +174,3 @@ def test_few_names_change_sides_when_names_are_added():
   assert len(set(later) & set(held_out)) >= 5
   assert clips.split(["a", "b"], share=0.01)[1] != []
   assert clips.split(["a", "b"], share=0.99)[0] != []
-
-
-def test_parts_are_equal_and_none_is_much_too_long():
-  assert cutting.parts(10.0, 10.0) == [(0.0, 10.0)]
-  assert cutting.parts(10.04, 10.0) == [(0.0, 10.04)]
-  assert len(cutting.parts(11.0, 10.0)) == 2
-  parts = cutting.parts(25.0, 10.0)
-  assert len(parts) == 3
-  np.testing.assert_allclose([b - a for a, b in parts], 25 / 3)
