@@ -22,7 +22,7 @@ class Films(catalogue.Derived):
 
 def index(folder: pathlib.Path, splits) -> pathlib.Path:
   """Writes the catalogue of entries by split; returns its folder."""
-  found = listing.Listing(splits=splits, missing=[], unlisted=[], torn=[])
+  found = listing.Listing(splits=splits)
   catalogue.publish(lambda out: Films(found, out=out), folder / "index")
   return folder / "index"
 
