@@ -99,6 +99,7 @@ def test_sound_that_ends_early_is_followed_by_silence(tmp_path):
   path = film(tmp_path / "a.mkv", tone(2.0, start=0.0, end=2.0))
   _, second = cutting.cut(path, [clip()], look=LOOK, longest=2.0)
   wave = second.arrays["wave"]
+  assert len(wave) == 66_150
   assert np.abs(wave[: RATE // 2 - 2000, 0]).max() > 16_000
   assert not wave[RATE // 2 + 2000 :].any()
 
