@@ -54,8 +54,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   config.posterior = 0.0
   config.data = ml_collections.ConfigDict(
     {
-      "train": ("data/mine/train-latents",),
-      "validation": ("data/mine/validation-latents",),
+      "train": ("data/mine/train",),
+      "validation": ("data/mine/validation",),
       "validation_batch": 1,
       # All of them: where clips are few, each counts.
       "validation_batches": 0,

@@ -35,6 +35,7 @@ import functools
 import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -77,10 +78,12 @@ class WaveEncoder:
   Attributes:
     encode: does it.
     digest: of the codec; records keep it as latents_by.
+    rate: latents a second; records keep it as latent_rate.
   """
 
   encode: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
   digest: str
+  rate: float
 
   def __call__(self, wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return self.encode(wave)
@@ -161,7 +164,7 @@ class _Texts:
 
 
 def encode_records(
-  source: records.Shards,
+  source: Sequence[records.Record],
   *,
   encode_wave: WaveEncoder,
   texts: text_lib.TextEncoder,
@@ -221,6 +224,7 @@ def encode_records(
         **meta,
         "captions": kept,
         "latents_by": encode_wave.digest,
+        "latent_rate": encode_wave.rate,
       },
     )
 
@@ -284,7 +288,75 @@ def wave_encoder(release: release_lib.Release) -> WaveEncoder:
   return WaveEncoder(
     encode=functools.partial(chunks.describe, codec, params),
     digest=examples.codec_digest(release),
+    rate=timing.SAMPLE_RATE / codec.config.hop,
   )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Towers:
+  """What encodes, by where it is: `load` makes `encode_records`' arguments.
+
+  Attributes:
+    codec: the release whose codec it is.
+    captions: how many are kept of a clip.
+    tower, languagebind, dinov2, clip, t5: the options of that name.
+  """
+
+  codec: pathlib.Path
+  captions: int = 4
+  tower: str | None = None
+  languagebind: pathlib.Path | None = None
+  dinov2: pathlib.Path | None = None
+  clip: pathlib.Path | None = None
+  t5: pathlib.Path | None = None
+
+  @property
+  def see(self) -> bool:
+    """Whether any of them looks at frames."""
+    return any((self.tower, self.languagebind, self.dinov2, self.clip))
+
+  def load(self) -> dict[str, Any]:
+    """Reads the codec and the towers.
+
+    Raises:
+      InputError: naming the folder that does not hold what it should.
+    """
+    tools: dict[str, Any] = {
+      "encode_wave": wave_encoder(release_lib.load(self.codec)),
+      "texts": text_lib.TextEncoder.load(),
+      "captions": self.captions,
+    }
+    if self.tower:
+      tools["tower"] = picture_lib.PictureEncoder.load()
+    if self.languagebind:
+      tools["bound"] = Bound.load(self.languagebind)
+    if self.dinov2:
+      tools["dinov2"] = dinov2_lib.Encoder.load(self.dinov2)
+    if self.clip:
+      tools["clip"] = Clip.load(self.clip)
+    if self.t5:
+      tools["prompts"] = towers.load_texts("t5", self.t5)
+    prompts = self.codec / exchange.TEXT_ENCODER
+    if prompts.is_dir():
+      tools["t5"] = t5_text.T5TextEncoder.load(prompts)
+    return tools
+
+
+def add_towers(parser: argparse.ArgumentParser) -> None:
+  """The options that `Towers` has, but --codec."""
+  parser.add_argument("--captions", type=int, default=4)
+  parser.add_argument("--languagebind", type=pathlib.Path, metavar="DIR")
+  parser.add_argument("--dinov2", type=pathlib.Path, metavar="DIR")
+  parser.add_argument("--t5", type=pathlib.Path, metavar="DIR")
+  features = parser.add_mutually_exclusive_group()
+  features.add_argument("--tower", choices=("efficientnet-lite0",))
+  features.add_argument("--clip", type=pathlib.Path, metavar="DIR")
+
+
+def chosen_towers(args: argparse.Namespace) -> Towers:
+  """What `add_towers` and --codec were given."""
+  names = [field.name for field in dataclasses.fields(Towers)]
+  return Towers(**{name: getattr(args, name) for name in names})
 
 
 def main() -> int:
@@ -295,34 +367,12 @@ def main() -> int:
   parser.add_argument("--records", type=pathlib.Path, required=True)
   parser.add_argument("--codec", type=pathlib.Path, required=True)
   parser.add_argument("--out", type=pathlib.Path, required=True)
-  parser.add_argument("--captions", type=int, default=4)
-  parser.add_argument("--languagebind", type=pathlib.Path, metavar="DIR")
-  parser.add_argument("--dinov2", type=pathlib.Path, metavar="DIR")
-  parser.add_argument("--t5", type=pathlib.Path, metavar="DIR")
-  features = parser.add_mutually_exclusive_group()
-  features.add_argument("--tower", choices=("efficientnet-lite0",))
-  features.add_argument("--clip", type=pathlib.Path, metavar="DIR")
+  add_towers(parser)
   args = parser.parse_args()
-  release = release_lib.load(args.codec)
-  encode_wave = wave_encoder(release)
-  rate = timing.SAMPLE_RATE / system.codec(release.config["codec"]).config.hop
-  print(f"latents at {rate:.2f} Hz")
-  texts = text_lib.TextEncoder.load()
-  tools = {}
-  if args.tower:
-    tools["tower"] = picture_lib.PictureEncoder.load()
-  if args.languagebind:
-    tools["bound"] = Bound.load(args.languagebind)
-  if args.dinov2:
-    tools["dinov2"] = dinov2_lib.Encoder.load(args.dinov2)
-  if args.clip:
-    tools["clip"] = Clip.load(args.clip)
-  if args.t5:
-    tools["prompts"] = towers.load_texts("t5", args.t5)
-  prompts = args.codec / exchange.TEXT_ENCODER
-  if prompts.is_dir():
-    tools["t5"] = t5_text.T5TextEncoder.load(prompts)
-  gained = _ALWAYS.union(*(_BY_TOOL[name] for name in tools))
+  tools = chosen_towers(args).load()
+  encode_wave = tools["encode_wave"]
+  print(f"latents at {encode_wave.rate:.2f} Hz")
+  gained = _ALWAYS.union(*(_BY_TOOL.get(name, ()) for name in tools))
 
   def fields(known):
     lost = {"wave"} | (_PIXELS if args.clip else set())
@@ -341,9 +391,6 @@ def main() -> int:
   for number, shard in tqdm.tqdm(missing, unit="shard"):
     encoded = encode_records(
       records.Shards([shard]),
-      encode_wave=encode_wave,
-      texts=texts,
-      captions=args.captions,
       **tools,
     )
     records.write_shards(

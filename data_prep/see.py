@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tqdm
@@ -31,7 +31,7 @@ _HIDDEN = frozenset(("frames", "mask", "frame_features", "whole_features"))
 
 
 def seen_records(
-  source: records.Shards, eyes: pictures.Pictures
+  source: Iterable[records.Record], eyes: pictures.Pictures
 ) -> Iterator[records.Record]:
   """The records of `source` with pictures in the place of frames and mask.
 

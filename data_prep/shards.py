@@ -30,7 +30,7 @@ def missing(
   Raises:
     InputError: there is nothing to read, or another run made what is there.
   """
-  shards = sorted(source.glob("*.array_record"))
+  shards = records.shards_of(source)
   if not shards:
     raise errors.InputError(source, "holds no *.array_record shard")
   there = [shard for shard in shards if (out / shard.name).exists()]

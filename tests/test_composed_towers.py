@@ -72,7 +72,9 @@ def encoded(towers, waves, tmp_path_factory):
   """Records by both towers and by CLIP alone, as the command makes them."""
   digest = examples.codec_digest(release.load(tiny_release.folder()))
   flat = np.ones((22, 8), np.float32)
-  fake = encode.WaveEncoder(encode=lambda wave: (flat, flat), digest=digest)
+  fake = encode.WaveEncoder(
+    encode=lambda wave: (flat, flat), digest=digest, rate=22.0
+  )
 
   words = text.TextEncoder.load()
 

@@ -365,7 +365,9 @@ def test_clip_sees_in_records_as_in_videos(video, tmp_path):
   (made,) = encode.encode_records(
     [yard_record.record(staged)],
     encode_wave=encode.WaveEncoder(
-      encode=lambda wave: (np.zeros((1, 8)), np.ones((1, 8))), digest="0"
+      encode=lambda wave: (np.zeros((1, 8)), np.ones((1, 8))),
+      digest="0",
+      rate=1.0,
     ),
     texts=text.TextEncoder.load(),
     captions=1,

@@ -27,6 +27,7 @@ COMMANDS = {
   "ablate": "a paper's ablation table on the yard, next to its own numbers",
   "measure": "show the signals of an audio or video file, write its cue sheet",
   "yard": "render clips of the synthetic yard, as records or as videos",
+  "validate": "read records again, and say what is wrong with them",
   "train": "train a codec, a denoiser or a predictor from a config",
   "merge": "add LoRA adapters to a release, for good",
   "import": "make a release of public Stable Audio weights",

@@ -207,6 +207,15 @@ def write_shards(
   return paths
 
 
+def shards_of(folder: pathlib.Path) -> list[pathlib.Path]:
+  """The shards in a folder, in order.
+
+  Not those that begin with a dot: a run that was killed left half of one.
+  """
+  found = folder.glob("*.array_record")
+  return sorted(path for path in found if not path.name.startswith("."))
+
+
 class Shards(Sequence[Record]):
   """Random access to the records of folders of shards, or of single shards.
 
@@ -221,7 +230,7 @@ class Shards(Sequence[Record]):
     paths: list[str] = []
     for folder in folders:
       path = pathlib.Path(folder)
-      found = [path] if path.is_file() else sorted(path.glob("*.array_record"))
+      found = [path] if path.is_file() else shards_of(path)
       if not found:
         raise errors.InputError(folder, "holds no *.array_record shard")
       paths += map(str, found)

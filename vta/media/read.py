@@ -23,6 +23,7 @@ from vta.signals import timing
 _MAX_SLACK = 5e-4
 _START_SLACK = 2e-3  # seconds: clocks of audio and video differ by rounding
 _GAP = 0.05  # seconds without sound that are silence, not jitter
+_GUESSED = {"aac", "mp3", "mpeg", "mpegts"}  # lengths of these formats
 _LONGEST_GAP = 3600.0  # seconds; above it the time stamp is damaged
 _SCALING = (
   Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -60,6 +61,28 @@ class MediaInfo:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Tracks:
+  """What tracks a file says that it has.
+
+  Attributes:
+    video: whether it has one that is more than a cover picture.
+    audio_rate: Hz, None without an audio track.
+    audio_channels: None without an audio track.
+    claimed: seconds that its header says it lasts, None where it says nothing
+      and FFmpeg guesses by the bit rate.
+  """
+
+  video: bool
+  audio_rate: int | None
+  audio_channels: int | None
+  claimed: float | None
+
+
+class NotFinite(errors.InputError):
+  """A track's samples are no numbers."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FrameReport:
   """What `read_frames` found and used.
 
@@ -86,6 +109,25 @@ class Frames:
   times: Float[np.ndarray, " f"]
   images: UInt8[np.ndarray, "f h w 3"]
   report: FrameReport
+
+
+def tracks(path: str | os.PathLike) -> Tracks:
+  """Reads a file's header; decodes nothing.
+
+  Raises:
+    InputError: the file cannot be read.
+  """
+  with source.open_media(path) as container:
+    audio = next(iter(container.streams.audio), None)
+    known = audio is not None and audio.codec_context is not None
+    guessed = container.format.name in _GUESSED
+    claimed = None if guessed else container.duration
+    return Tracks(
+      video=any(not _is_cover(video) for video in container.streams.video),
+      audio_rate=audio.rate if known else None,
+      audio_channels=audio.channels if known else None,
+      claimed=None if claimed is None else claimed / av.time_base,
+    )
 
 
 def probe(path: str | os.PathLike) -> MediaInfo:
@@ -197,7 +239,8 @@ def read_audio(
   front left + 0.707 centre + 0.707 back left, over 2.414).
 
   Raises:
-    InputError: the file cannot be read, has no audio track, or none decodes.
+    InputError: the file cannot be read, has no audio track, or none decodes;
+      as NotFinite where it has samples that are NaN or infinite.
   """
   with source.open_media(path) as container:
     if not container.streams.audio:
@@ -239,7 +282,7 @@ def read_audio(
       if 0 < excess < len(block):
         wave = wave[:-excess]
   if not np.isfinite(wave).all():
-    raise errors.InputError(path, "its audio track has samples that are NaN")
+    raise NotFinite(path, "its audio track has samples that are NaN")
   return resample(wave, native, rate)
 
 
