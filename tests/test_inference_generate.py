@@ -1,6 +1,7 @@
 """Generation end to end on random weights: lengths, seeds, batches, files."""
 
 import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,8 @@ import tiny_release
 from scipy.io import wavfile
 
 from vta import cli
+from vta.conditioning import inputs
+from vta.inference import foley, windows
 from vta.inference import generator as generator_lib
 from vta.inference import job as job_lib
 from vta.media import read, write
@@ -213,6 +216,51 @@ def test_an_off_screen_track_does_not_follow_the_picture(generator, frames):
   track = cues.Track(on_screen=False)
   one, two = generate(generator, job(frames, track), job(None, track))
   np.testing.assert_allclose(one, two, atol=1e-5 * np.abs(one).max())
+
+
+def test_what_is_muted_is_led_away_from(generator, frames, monkeypatch):
+  times = np.array([0.0, 3.0])
+
+  def listed(*probability):
+    return cues.Track(
+      objects=objects.Objects(
+        labels=("ball", "rain"), times=times, probability=np.array(probability)
+      )
+    )
+
+  both, muted = listed([0.9, 0.5], [0.2, 0.5]), listed([0.9, 0.0], [0.2, 0.0])
+  cover = windows.cover(32, size=32)
+  plain, null = generator.reader.inputs(job(frames, both), cover)
+  assert set(null[0]) == {"text_tokens", "text_mask", "asked"}
+  assert not null[0]["asked"].any()
+  _, null = generator.reader.inputs(job(frames, muted), cover)
+  asked = dict(zip(inputs.NAMES, null[0]["asked"], strict=True))
+  assert [name for name, there in asked.items() if there] == [
+    "frames",
+    "objects",
+  ]
+  # The null is of the muted one alone, at all times.
+  only = listed([0.0, 1.0], [0.0, 1.0])
+  rain, _ = generator.reader.inputs(job(frames, only), cover)
+  np.testing.assert_allclose(null[0]["objects"], rain[0]["objects"], atol=1e-6)
+  assert np.abs(null[0]["objects"] - plain[0]["objects"]).max() > 0.01
+  # Without a picture, or off screen, there is nothing that shows it.
+  for unseen in (
+    job(None, muted),
+    job(frames, dataclasses.replace(muted, on_screen=False)),
+  ):
+    _, null = generator.reader.inputs(unseen, cover)
+    assert not null[0]["asked"].any()
+  # Beside others in a batch it is as alone, and so are they.
+  first, second = generate(generator, job(frames, muted), job(frames, both))
+  (alone,) = generate(generator, job(frames, muted))
+  np.testing.assert_allclose(first, alone, atol=1e-4 * np.abs(alone).max())
+  (alone,) = generate(generator, job(frames, both))
+  np.testing.assert_allclose(second, alone, atol=1e-4 * np.abs(alone).max())
+  # And as if guidance were twice as strong.
+  monkeypatch.setattr(foley, "MUTED", 1.0)
+  (twice,) = generate(generator, job(frames, muted), guidance=(4.0,))
+  np.testing.assert_allclose(first, twice, atol=1e-4 * np.abs(twice).max())
 
 
 @pytest.fixture(scope="module")

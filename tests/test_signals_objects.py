@@ -1,5 +1,7 @@
 """Objects: resampling, edits and events of a label."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,23 @@ def test_merge_takes_the_higher_probability():
     got.probability[:, 1], np.maximum(a[:, 1], b[:, 0])
   )
   np.testing.assert_array_equal(got.probability[:, 2], b[:, 1])
+
+
+def test_what_is_never_there_is_muted():
+  one = objects.Objects(
+    labels=("cat", "dog", "bell"),
+    times=np.array([1.0, 3.0]),
+    probability=np.array([[0.0, 0.9, 0.0], [0.0, 0.0, 0.0]]),
+  )
+  muted, present = one.muted(), one.present()
+  assert muted.labels == ("cat", "bell")
+  np.testing.assert_array_equal(muted.probability, np.ones((2, 2)))
+  assert present.labels == ("dog",)
+  np.testing.assert_array_equal(present.probability, [[0.9], [0.0]])
+  assert present.muted() is None
+  assert muted.present() == muted
+  nowhere = dataclasses.replace(one, probability=np.zeros((2, 3)))
+  assert nowhere.present() is None
 
 
 def test_events_of_a_label():

@@ -129,3 +129,6 @@ class Reader(foley.Reader):
   def _away_from(self, job: Job, mask) -> Mapping[str, Any]:
     """Nothing: the papers' null of a picture is no picture."""
     return {}
+
+  def _muted(self, job: Job) -> None:
+    """Nothing, either."""

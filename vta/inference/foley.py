@@ -21,11 +21,26 @@ from vta.inference import windows
 from vta.inference.job import Job, Row
 from vta.interop import release as release_lib
 from vta.media import read
-from vta.signals import cues, masks
+from vta.signals import masks
+from vta.signals import objects as objects_lib
 from vta.training import system as system_lib
 
 # A wave [t, 2] to its latents, normalised, [l, c].
 EncodeWave = Callable[[Float[np.ndarray, "t 2"]], Float[np.ndarray, "l c"]]
+
+
+# Times the guidance where something is muted: its null sees the picture too, so
+# that only the sound of what is muted is exaggerated, and less would not do.
+MUTED = 2.0
+
+
+def mutes(job: Job) -> bool:
+  """Whether something that is seen is not to sound."""
+  track = job.track
+  follows = job.frames is not None and track.on_screen is not False
+  return (
+    follows and track.objects is not None and track.objects.muted() is not None
+  )
 
 
 class Reader:
@@ -110,14 +125,19 @@ class Reader:
       "events": track.events,
       "text": self._prompt(track.text),
       "reference": self._reference(track.reference),
-      "objects": self._objects(track),
+      "objects": None
+      if track.objects is None
+      else self._objects(track.objects),
     }
     negative = self._prompt(track.negative_text)
     # A sound from outside the picture is not to follow the picture.
     follows = job.frames is not None and track.on_screen is not False
     mask = self._mask(job) if follows and track.masks is not None else None
     seen = self._seen(job, mask) if follows else {}
-    outside = {} if mask is None else self._away_from(job, mask)
+    away = {} if mask is None else self._away_from(job, mask)
+    muted = self._muted(job) if seen else None
+    if muted is not None:
+      away = {**seen, **away, "objects": muted}
     rows, nulls = [], []
     for first in cover.starts:
       place = {
@@ -125,9 +145,10 @@ class Reader:
         "total": job.duration,
       }
       rows.append(inputs_lib.assemble(geometry, **place, **given, **seen))
-      null = inputs_lib.assemble(geometry, **place, text=negative, **outside)
+      null = inputs_lib.assemble(geometry, **place, text=negative, **away)
       names = ["text_tokens", "text_mask", "asked"]
-      if outside:
+      names += ["objects"] if "objects" in away else []
+      if away:
         names += ["mask", "frame_features"] if geometry.tower else ["mask"]
       nulls.append({name: null[name] for name in names})
     return rows, nulls
@@ -138,6 +159,16 @@ class Reader:
     Guidance then leads away from what is not to sound.
     """
     return self._seen(job, 255 - mask)
+
+  def _muted(self, job: Job) -> inputs_lib.ObjectFeatures | None:
+    """What a picture's null is to sound of, if something is muted (ours).
+
+    The null sees the picture too, so that all that guidance leads away from is
+    the sound of what was muted.
+    """
+    if not mutes(job):
+      return None
+    return self._objects(job.track.objects.muted())
 
   def _mask(self, job: Job):
     size = self._system.frame_size
@@ -173,12 +204,9 @@ class Reader:
       self._encode_wave(read.read_audio(path))
     )
 
-  def _objects(self, track: cues.Track) -> inputs_lib.ObjectFeatures | None:
-    if track.objects is None:
-      return None
-    features = self._label_encoder.encode(track.objects.labels)
+  def _objects(self, objects: objects_lib.Objects) -> inputs_lib.ObjectFeatures:
     return inputs_lib.ObjectFeatures(
-      times=track.objects.times,
-      probability=track.objects.probability.astype(np.float32),
-      vectors=features.pooled,
+      times=objects.times,
+      probability=objects.probability.astype(np.float32),
+      vectors=self._label_encoder.encode(objects.labels).pooled,
     )

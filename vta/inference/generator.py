@@ -157,6 +157,8 @@ class Generator:
     inputs = sampling.stack(rows)
     groups, guidance = self._wanted(inputs["asked"], settings.guidance)
     scales = np.tile(np.array(guidance, np.float32)[:, None], (1, len(jobs)))
+    if type(self.system) is system_lib.Foley:
+      scales[0] *= [foley.MUTED if foley.mutes(job) else 1.0 for job in jobs]
     waves = sampling.generate(
       self._params,
       inputs,

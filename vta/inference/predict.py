@@ -145,11 +145,12 @@ def _seen(
   known = seen.value.objects()
   times, outside = _stamps(known.times, start, end, duration)
   probability = known.resample(times).probability
+  # What is not in this shot is left out: on the list, it would be muted.
   objects = objects_lib.Objects(
     labels=known.labels,
     times=times,
     probability=np.where(outside[:, None], 0.0, probability),
-  )
+  ).present()
   none = f"no box for {', '.join(known.labels)}"
   if seen.value.boxes is None:
     none = f"{seen.said.partition(',')[0]} gives no boxes"
@@ -158,7 +159,11 @@ def _seen(
   if pan is not None and placed:
     pan, side = None, "the loudness of left and right has it already"
   return {
-    "objects": dataclasses.replace(seen, value=objects),
+    "objects": dataclasses.replace(seen, value=objects)
+    if objects is not None
+    else finders_lib.Finding(
+      value=None, said=f"{', '.join(known.labels)}: nowhere in this shot"
+    ),
     "masks": finders_lib.Finding(
       value=masks, said=none if masks is None else f"boxes of {seen.said}"
     ),

@@ -12,7 +12,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vta.errors import InputError
 from vta.signals import document, timing
@@ -83,6 +83,30 @@ class Objects:
         probability[:, columns], part.probability
       )
     return Objects(labels=labels, times=times, probability=probability)
+
+  def muted(self) -> Objects | None:
+    """The labels of probability 0 throughout, as if they were always there.
+
+    None without any: what is on the list and never in the picture was silenced
+    by whoever wrote the list.
+    """
+    silent = self._only(~self.probability.any(axis=0))
+    if silent is None:
+      return None
+    always = np.ones_like(silent.probability)
+    return dataclasses.replace(silent, probability=always)
+
+  def present(self) -> Objects | None:
+    """The labels that are in the picture at some time; None without any."""
+    return self._only(self.probability.any(axis=0))
+
+  def _only(self, kept: Bool[np.ndarray, "k"]) -> Objects | None:
+    if not kept.any():
+      return None
+    labels = tuple(np.array(self.labels)[kept].tolist())
+    return Objects(
+      labels=labels, times=self.times, probability=self.probability[:, kept]
+    )
 
   def events(
     self, label: str, *, duration: float | int, threshold: float = 0.5
