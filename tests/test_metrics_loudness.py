@@ -154,10 +154,3 @@ def test_blocks_weigh_as_their_energy():
   # A sound that stops halfway is wrong from there on.
   cut = stereo.pan_sign(np.concatenate([loud, loud]), loud)
   assert cut.accuracy == pytest.approx(0.5, abs=0.01)
-
-
-def test_level_difference_follows_the_pan():
-  angles = (np.array([-0.5, 0.0, 0.5]) + 1) * np.pi / 4
-  ours = [stereo.level_difference(_panned(p)) for p in (-0.5, 0.0, 0.5)]
-  np.testing.assert_allclose(ours, 20 * np.log10(np.tan(angles)), atol=1e-3)
-  assert stereo.level_difference(np.zeros((9, 2), np.float32)) == 0.0

@@ -1,9 +1,10 @@
-"""Dense optical flow by polynomial expansion (Farneback 2003), as OpenCV has it.
+"""Dense optical flow by polynomial expansion, as OpenCV has it.
 
 AV-Align is defined by cv2.calcOpticalFlowFarneback, and the core does without
 OpenCV. This is the same algorithm in NumPy with that function's smoothing,
-borders and rounding; the tests hold the two together. Every neighbourhood is
-approximated by a quadratic, whose change between two frames is the shift:
+borders and rounding; the tests hold the two together. Farneback 2003: every
+neighbourhood is approximated by a quadratic, whose change between two frames
+is the shift:
 
   f(x) ~ x'A x + b'x + c,   A d = -(b_2 - b_1) / 2
 
