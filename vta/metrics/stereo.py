@@ -116,7 +116,8 @@ def time_differences(
   """
   edges = _edges(len(wave), rate)
   wave = wave.astype(np.float64)
-  size = scipy.fft.next_fast_len(2 * int(np.diff(edges).max()), real=True)
+  # The last block may be half as long again; twice that wraps nothing around.
+  size = scipy.fft.next_fast_len(round(3 * _BLOCK * rate), real=True)
   reach = int(_FARTHEST * rate * _FINER)
   lags = np.arange(-reach, reach + 1)
   found = np.zeros(len(edges) - 1)
