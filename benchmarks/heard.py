@@ -1,8 +1,8 @@
 """What each metric without weights hears, under damage of known amounts.
 
 A metric that wants features gets the levels of 40 mel bands, every half
-second, in their place, and one that wants logits a fifth of those of the whole
-clip: what a trained extractor hears is not asked here.
+second, in their place, and one that wants logits a fifth of those of every
+second: what a trained extractor hears is not asked here.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _bands(clip, wave):
 
 
 def _logits(clip, wave):
-  return spectral.band_levels(wave)[0] / 5
+  return spectral.band_levels(wave, seconds=1.0) / 5
 
 
 def _rows(distance):
@@ -285,28 +285,28 @@ METRICS = (
     name="KL of band levels",
     higher=False,
     of=_logits,
-    value=lambda made, true: classes.kl_av_benchmark(true, made),
+    value=_rows(classes.kl_av_benchmark),
     hears="noise gain",
   ),
   Metric(
     name="KL of band levels, sigmoid",
     higher=False,
     of=_logits,
-    value=lambda made, true: classes.kl_sigmoid(true, made),
+    value=_rows(classes.kl_sigmoid),
     hears="low-pass gain",
   ),
   Metric(
     name="IS of band levels",
     higher=True,
     of=_logits,
-    value=lambda made, true: classes.inception_score(made, splits=1),
+    value=_rows(lambda _, made: classes.inception_score(made, splits=1)),
     hears="noise",
   ),
   Metric(
     name="cosine of band levels",
     higher=True,
     of=_logits,
-    value=lambda made, true: float(similarity.cosine(true, made).mean()),
+    value=_rows(lambda x, y: float(similarity.cosine(x, y).mean())),
     hears="noise gain",
   ),
 )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import pathlib
 import time
 from collections.abc import Callable, Iterator
@@ -184,6 +185,7 @@ def _sets() -> dict[str, tuple[Callable, str, Callable | None]]:
   """What takes no wave: per call, ours and another's."""
   import mir_eval
   import scipy.linalg
+  import scipy.ndimage
   from sklearn.metrics.pairwise import polynomial_kernel
 
   from vta.metrics import av_align, frechet, kernel, onsets
@@ -191,7 +193,12 @@ def _sets() -> dict[str, tuple[Callable, str, Callable | None]]:
   rng = np.random.default_rng(0)
   first, second = rng.normal(size=(2, 1000, 512))
   right, found = np.sort(rng.uniform(0, 60, (2, 200)))
-  frames = rng.integers(0, 256, (6, 240, 320, 3), np.uint8)
+  image = scipy.ndimage.gaussian_filter(
+    rng.normal(size=(240, 340, 3)), (3, 3, 0)
+  )
+  image = (255 * (image - image.min()) / np.ptp(image)).astype(np.uint8)
+  # A camera that pans.
+  frames = np.stack([image[:, 3 * i : 3 * i + 320] for i in range(6)])
 
   def sqrtm():
     one, other = np.cov(first.T), np.cov(second.T)
@@ -207,7 +214,7 @@ def _sets() -> dict[str, tuple[Callable, str, Callable | None]]:
 
     def flow():
       grey = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames]
-      for one, other in zip(grey[:-1], grey[1:], strict=True):
+      for one, other in itertools.pairwise(grey):
         cv2.calcOpticalFlowFarneback(one, other, None, 0.5, 3, 15, 3, 5, 1.2, 0)
 
   return {

@@ -19,7 +19,7 @@ GRADES = {
 @pytest.fixture(scope="module")
 def table():
   return heard.measure(
-    damage.make_clips(2),
+    damage.make_clips(1),
     GRADES,
     wanted=lambda metric, name: name in f"{metric.hears} {metric.deaf}".split(),
   )
