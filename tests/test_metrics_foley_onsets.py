@@ -91,11 +91,23 @@ def test_of_two_close_onsets_the_louder_is_kept():
   assert (ours.hits, ours.estimated, ours.f1) == (2, 3, 1.0)
 
 
+def test_the_variants_weigh_a_wave_and_its_absolute_value():
+  """A loud impact that only pulls, which MMAudio takes for a soft one."""
+  wave = _impacts([1.5], [0.2])
+  wave[RATE // 2 : RATE // 2 + 500] = -0.4
+  right, both = _samples(0.5), _samples(0.5, 1.5)
+  values = [
+    foley.score(right, both, wave, variant=variant).average_precision
+    for variant in ("condfoleygen", "mmaudio")
+  ]
+  assert values == [1.0, 0.5]
+
+
 def test_the_oddities_are_the_published_ones():
   wave = _impacts([0.5])
   one, two = _samples(0.5), _samples(0.5, 1.5)
   none = np.zeros(0, np.int64)
-  # What is missed after the last onset is taken does not count in AP...
+  # What is missed does not count in AP where nothing is wrong...
   late = foley.score(two, one, wave, variant="condfoleygen")
   assert (late.accuracy, late.average_precision) == (0.5, 1.0)
   # ... and silence has a perfect one.

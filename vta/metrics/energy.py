@@ -57,8 +57,7 @@ def _mono(truth, generated, rate):
   if truth.shape != generated.shape:
     raise ValueError(f"shapes {truth.shape} and {generated.shape} differ")
   return [
-    soxr.resample(wave.astype(np.float64).mean(axis=1), rate, _RATE)
-    for wave in (truth, generated)
+    soxr.resample(wave.mean(axis=1), rate, _RATE) for wave in (truth, generated)
   ]
 
 
@@ -68,7 +67,12 @@ def _frames(wave, size, hop, pad):
 
 
 def _rms(wave):
-  return np.sqrt(np.square(_frames(wave, 512, 128, 256)).mean(axis=1))
+  padded = np.pad(wave, 256, mode="reflect")
+  # A frame is four hops: each hop's squares are added once.
+  hops = padded[: len(padded) // 128 * 128].reshape(-1, 128)
+  power = np.square(hops, dtype=np.float64).sum(axis=1)
+  frames = np.lib.stride_tricks.sliding_window_view(power, 4)
+  return np.sqrt(frames.sum(axis=1) / 512)
 
 
 def _log_mel(wave):

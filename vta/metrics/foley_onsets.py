@@ -80,13 +80,12 @@ def score(
   """Scores the onsets of a generated wave.
 
   Each true onset in turn takes, of the free onsets within the tolerance
-  (exclusive), the one at whose very sample the wave is loudest. Oddities of
-  the published code, kept: once all onsets are taken, the true ones that are
-  left do not count as missed in the average precision; a wave without onsets
-  has average precision 1 where the truth has any, so report it beside the
-  accuracy. Ours: an onset in the first 50 ms, on which that code stops, is
-  weighed on what there is; MMAudio's F1 is the harmonic mean of hits / truth
-  and hits / kept.
+  (exclusive), the one at whose very sample the wave is loudest. An oddity of
+  the average precision, kept: true onsets that are missed come last, so that a
+  wave without a wrong onset has 1 however many it misses, silence too. Report
+  it beside the accuracy. Ours: an onset in the first 50 ms, on which that code
+  stops, is weighed on what there is; MMAudio's F1 is the harmonic mean of hits
+  / truth and hits / kept.
 
   Args:
     reference: of the truth, samples at `RATE`: `detect` of its wave, or
@@ -111,8 +110,6 @@ def score(
     weight.append(_confidence(best, level))
     free.remove(best)
     hits += 1
-    if not free:
-      break
   target += [0.0] * len(free)
   weight += [_confidence(k, level) for k in free]
   total = len(reference) + len(kept)
