@@ -156,8 +156,68 @@ def test_blocks_weigh_as_their_energy():
   assert cut.accuracy == pytest.approx(0.5, abs=0.01)
 
 
-def test_level_difference_follows_the_pan():
-  angles = (np.array([-0.5, 0.0, 0.5]) + 1) * np.pi / 4
-  ours = [stereo.level_difference(_panned(p)) for p in (-0.5, 0.0, 0.5)]
-  np.testing.assert_allclose(ours, 20 * np.log10(np.tan(angles)), atol=1e-3)
-  assert stereo.level_difference(np.zeros((9, 2), np.float32)) == 0.0
+def _tones(levels, seconds=20.0):
+  """A 1 kHz sine in both channels at these levels, dB of full scale."""
+  at = np.arange(int(seconds * RATE)) / RATE
+  gains = 10 ** (np.asarray(levels) / 20)
+  tone = np.sin(2 * np.pi * 1000 * at)
+  wave = np.concatenate([gain * tone for gain in gains])
+  return np.repeat(wave[:, None], 2, axis=1)
+
+
+@pytest.mark.parametrize(
+  ("levels", "expected"),
+  [
+    ((-20, -30), 10),
+    ((-20, -15), 5),
+    ((-40, -20), 20),
+    ((-50, -35, -20, -35, -50), 15),
+  ],
+)
+def test_loudness_range_of_tech_3342s_own_signals(levels, expected):
+  """Its table 1, cases 1 to 4: within 1 LU."""
+  assert loudness.loudness_range(_tones(levels)) == pytest.approx(
+    expected, abs=1.0
+  )
+
+
+def test_loudness_range_is_pyloudnorms():
+  rng = np.random.default_rng(5)
+  # Slow swells, so that the grid of blocks (0.1 s, theirs 0.09 s) is no matter.
+  at = np.arange(20 * RATE) / RATE
+  gain = 10 ** ((-30 + 12 * np.sin(2 * np.pi * at / 13)) / 20)
+  wave = gain[:, None] * rng.normal(size=(len(at), 2)) * [1.0, 0.3]
+  heard = pyloudnorm.Meter(RATE).loudness_range(wave)
+  # They append 1.5 s of silence, which half of a short last block hears.
+  padded = np.concatenate([wave, np.zeros((int(1.5 * RATE), 2))])
+  assert heard > 10
+  assert loudness.loudness_range(padded) == pytest.approx(heard, abs=0.1)
+
+
+def test_loudness_range_without_anything_to_range_over():
+  assert loudness.loudness_range(_tones([-20], 5.0)) == pytest.approx(
+    0, abs=0.1
+  )
+  for wave in (np.zeros((4 * RATE, 2)), _tones([-20], 2.9)):
+    assert np.isnan(loudness.loudness_range(wave))
+
+
+@pytest.mark.parametrize(
+  ("share", "degrees", "amplitude", "expected"),
+  [
+    (4, 0, 0.5, -6.0),
+    (4, 45, 0.5, -6.0),
+    (6, 60, 0.5, -6.0),
+    (8, 67.5, 0.5, -6.0),
+    (4, 45, 1.41, 3.0),
+  ],
+)
+def test_true_peak_of_tech_3341s_own_signals(
+  share, degrees, amplitude, expected
+):
+  """Its cases 15 to 19, sines of rate / share: within +0.2 and -0.4 dB."""
+  phase = 2 * np.pi * np.arange(RATE) / share + np.deg2rad(degrees)
+  # Faded in and out: the step of a cut sine rings above its peak.
+  wave = amplitude * np.sin(phase) * scipy.signal.windows.tukey(RATE, 0.1)
+  peak = loudness.true_peak(np.stack([wave, wave], axis=1))
+  assert -0.4 <= peak - expected <= 0.2

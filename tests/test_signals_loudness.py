@@ -115,36 +115,6 @@ def test_mean_square_of_overlapping_spans():
   np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
-@pytest.mark.parametrize("pool", ["avg", "max"])
-def test_rms_curve_is_the_papers_loop(pool):
-  rate, alpha, reference = 16_000, 0.3, 0.25
-  wave = noise(4, 2.0, rate, level=0.4)
-  padded = np.pad(wave.astype(np.float64) ** 2, ((176, 176), (0, 0)))
-  count = np.pad(np.ones(len(wave)), 176)
-  rms = [
-    np.sqrt(padded[i : i + 512].sum() / (2 * count[i : i + 512].sum()))
-    for i in range(0, len(wave), 160)
-  ]
-  bins = np.array(rms).reshape(20, 10)
-  pooled = bins.mean(axis=1) if pool == "avg" else bins.max(axis=1)
-  want = [pooled[0]]
-  for value in pooled[1:]:
-    want.append(alpha * value + (1 - alpha) * want[-1])
-  times, got = loudness.rms_curve(wave, rate=rate, pool=pool)
-  np.testing.assert_allclose(times, timing.centres(20, 10))
-  np.testing.assert_allclose(
-    got, np.clip(np.array(want) / reference, 0, 1), rtol=1e-9
-  )
-
-
-def test_rms_curve_of_short_and_loud_waves():
-  _, one = loudness.rms_curve(np.ones((1, 2), np.float32))
-  np.testing.assert_array_equal(one, [1.0])
-  times, flat = loudness.rms_curve(np.full((4_410, 1), 0.1), alpha=1.0)
-  np.testing.assert_allclose(times, [0.05])
-  np.testing.assert_allclose(flat, [0.4])
-
-
 def test_unit_maps_floor_to_zero():
   lufs = np.array([-70.0, -35.0, 0.0])
   np.testing.assert_allclose(loudness.unit(lufs), [0, 0.5, 1])

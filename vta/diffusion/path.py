@@ -22,12 +22,6 @@ def coefficients(time: Float[Array, "..."]) -> tuple[Array, Array]:
   return jnp.cos(angle), jnp.sin(angle)
 
 
-def log_snr(time: Float[Array, "..."]) -> Float[Array, "..."]:
-  """The logarithm of alpha^2 / sigma^2; infinite at the ends."""
-  alpha, sigma = coefficients(time)
-  return 2 * (jnp.log(alpha) - jnp.log(sigma))
-
-
 def add_noise(clean: Latents, noise: Latents, time: Time) -> Latents:
   """Noisy latents at `time`, one time per clip."""
   alpha, sigma = _per_clip(time, clean)
@@ -44,12 +38,6 @@ def to_clean(noisy: Latents, velocity: Latents, time: Time) -> Latents:
   """The latents that a velocity stands for."""
   alpha, sigma = _per_clip(time, noisy)
   return alpha * noisy - sigma * velocity
-
-
-def to_noise(noisy: Latents, velocity: Latents, time: Time) -> Latents:
-  """The noise that a velocity stands for."""
-  alpha, sigma = _per_clip(time, noisy)
-  return sigma * noisy + alpha * velocity
 
 
 def _per_clip(time: Time, like: Latents) -> tuple[Array, Array]:

@@ -67,17 +67,41 @@ def integrated(
   do not count, nor those more than 10 LU below the mean of the rest. -inf when
   nothing is left or the wave is shorter than a block.
   """
-  weighted = loudness_lib.k_weight(wave, rate=rate)
-  # A last block that is not whole does not count.
-  count = math.floor((len(wave) / rate - 0.4) / 0.1 + 1e-6) + 1
-  starts = (0.1 * np.arange(max(count, 0)) * rate).astype(np.int64)
-  ends = ((0.1 * np.arange(max(count, 0)) + 0.4) * rate).astype(np.int64)
-  power = loudness_lib.mean_square(weighted, starts, ends).sum(axis=1)
+  power = _block_power(wave, 0.4, rate)
   power = power[_lufs(power) >= loudness_lib.FLOOR]
   if not len(power):
     return -np.inf
   power = power[_lufs(power) > _lufs(power.mean()) - 10.0]
   return float(_lufs(power.mean()))
+
+
+def loudness_range(
+  wave: Float[np.ndarray, "t c"], *, rate: int = timing.SAMPLE_RATE
+) -> float:
+  """Loudness range, LU (EBU Tech 3342): between percentiles 10 and 95.
+
+  Of short-term loudness, in blocks of 3 s every 0.1 s; blocks below -70 LUFS
+  do not count, nor those more than 20 LU below the mean power of the rest. NaN
+  when nothing is left or the wave is shorter than a block.
+  """
+  lufs = _lufs(_block_power(wave, 3.0, rate))
+  lufs = lufs[lufs >= loudness_lib.FLOOR]
+  if not len(lufs):
+    return np.nan
+  mean = 10 * np.log10(np.mean(10 ** (lufs / 10)))
+  low, high = np.percentile(lufs[lufs >= mean - 20.0], [10, 95])
+  return float(high - low)
+
+
+def _block_power(wave, seconds, rate):
+  """K-weighted power of whole blocks every 0.1 s, channels added."""
+  weighted = loudness_lib.k_weight(wave, rate=rate)
+  # A last block that is not whole does not count.
+  count = math.floor((len(wave) / rate - seconds) / 0.1 + 1e-6) + 1
+  starts = 0.1 * np.arange(max(count, 0))
+  begin = (starts * rate).astype(np.int64)
+  end = ((starts + seconds) * rate).astype(np.int64)
+  return loudness_lib.mean_square(weighted, begin, end).sum(axis=1)
 
 
 def _lufs(power):

@@ -159,7 +159,9 @@ def _power(x, fft, hop, window):
   shape = np.pad(shape, (left, fft - window - left))
   padded = np.pad(x.astype(np.float64), fft // 2, mode="reflect")
   frames = np.lib.stride_tricks.sliding_window_view(padded, fft)[::hop]
-  return np.square(np.abs(np.fft.rfft(frames * shape, axis=1)))
+  found = np.fft.rfft(frames * shape, axis=1)
+  # Not np.abs: its square root would be squared again.
+  return np.square(found.real) + np.square(found.imag)
 
 
 def _band_power(wave, bands):

@@ -4,8 +4,6 @@
 mean square in blocks of 1/6 s without overlap or gates, each channel on its
 own. The filters are pyloudnorm's "K-weighting" (csteinmetz1/pyloudnorm,
 meter.py and iirfilter.py), designed for the wave's own rate.
-
-`rms_curve` is the control of Draw an Audio (papers.md 1.3).
 """
 
 from __future__ import annotations
@@ -186,60 +184,6 @@ def block_edges(
   edges = np.round(np.arange(count + 1) * size).astype(np.int64)
   edges[-1] = min(edges[-1], samples)
   return edges
-
-
-def rms_curve(
-  wave: Float[np.ndarray, "t c"],
-  *,
-  rate: float | int = timing.SAMPLE_RATE,
-  points_per_second: float | int = 10,
-  pool: Literal["avg", "max"] = "avg",
-  alpha: float = 0.3,
-  reference: float = 0.25,
-) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-  """Draw an Audio's loudness: RMS, pooled, exponentially smoothed.
-
-  RMS in frames of 32 ms every 10 ms (512 and 160 samples at 16 kHz), both
-  channels together; pooled; s_j = alpha p_j + (1 - alpha) s_{j-1}, s_0 = p_0;
-  clip(s / reference, 0, 1). The paper's "APP" is undefined: read as adaptive
-  pooling, where "max" keeps onsets.
-
-  Args:
-    wave: samples by channels, full scale +-1.
-    rate: samples per second.
-    points_per_second: density of the curve.
-    pool: mean or maximum of a point's frames.
-    alpha: weight of the new value; 1 does not smooth.
-    reference: RMS that becomes 1. Fixed, so that loudness stays absolute and
-      tracks can be mixed.
-
-  Returns:
-    times: centres of the points, s.
-    curve: 0 (silent) to 1.
-
-  Raises:
-    ValueError: the wave has no samples.
-  """
-  if not len(wave):
-    raise ValueError("a wave without samples has no loudness")
-  points = max(1, round(len(wave) / rate * points_per_second))
-  frames = max(points, round(len(wave) / rate * 100))
-  middles = timing.centres(frames, frames / len(wave))
-  half = 0.016 * rate
-  starts = np.clip(np.round(middles - half), 0, len(wave) - 1).astype(int)
-  ends = np.clip(np.round(middles + half), starts + 1, len(wave)).astype(int)
-  power = mean_square(wave, starts, ends)
-  rms = np.sqrt(power.mean(axis=1))
-  edges = np.arange(points + 1) * frames // points
-  if pool == "avg":
-    pooled = np.add.reduceat(rms, edges[:-1]) / np.diff(edges)
-  else:
-    pooled = np.maximum.reduceat(rms, edges[:-1])
-  smooth, _ = scipy.signal.lfilter(
-    [alpha], [1.0, alpha - 1.0], pooled, zi=(1 - alpha) * pooled[:1]
-  )
-  times = timing.centres(points, points * rate / len(wave))
-  return times, np.clip(smooth / reference, 0.0, 1.0)
 
 
 def unit(lufs: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
