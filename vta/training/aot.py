@@ -354,7 +354,7 @@ def _conditions(made: objective.Objective, latents: int):
   return jax.eval_shape(shapes)
 
 
-def _memory(compiled: jax.stages.Compiled) -> Memory:
+def _memory(compiled: Any) -> Memory:
   found = compiled.memory_analysis()
   return Memory(
     arguments=found.argument_size_in_bytes,
@@ -364,7 +364,8 @@ def _memory(compiled: jax.stages.Compiled) -> Memory:
   )
 
 
-def _seconds(compiled: jax.stages.Compiled) -> float:
+def _seconds(compiled: Any) -> float:
+  """XLA's "optimal_seconds", a loop's body once."""
   return float(compiled.cost_analysis()["optimal_seconds"])
 
 
