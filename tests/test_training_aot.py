@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from vta import cli, errors
-from vta.training import aot, configs, costs
+from vta.training import aot, aot_report, configs, costs
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -145,3 +145,23 @@ def test_several_candidates_are_a_search(monkeypatch, capsys):
   call += ["--topology", "v5p:4x4x4", "--batch", "64", "128"]
   assert cli.main(call) == 2
   assert "--search: is missing, for 2" in capsys.readouterr().err
+
+
+def test_a_time_that_makes_no_sense_is_not_told():
+  """As libtpu gave of a program for v5e."""
+  made = aot.Estimate(
+    candidate=candidate(),
+    chips=1,
+    clips=1,
+    latents=8,
+    fits=True,
+    why="XLA's time is unusable",
+    traffic=aot.hlo.Traffic(kinds={}, loops=()),
+    flops=costs.Flops(forward=1.0, backward=2.0, recomputed=0.0),
+    links=1e-3,
+  )
+  told = aot_report.describe(made, chip=costs.CHIPS["v5e"])
+  assert told.endswith("XLA's time is unusable")
+  assert "MFU" not in told
+  assert "| 1.0 | - | - | - |" in aot_report.table([made])
+  assert aot.best([made]) == made

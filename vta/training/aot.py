@@ -71,7 +71,7 @@ class Estimate:
     clips: in a step's batch.
     latents: of a clip.
     fits: whether XLA found room for it.
-    why: what it said where it did not.
+    why: what it said where it did not, or why there is no time.
     memory: of a chip.
     traffic: collectives of a step.
     flops: operations of a step, of all chips.
@@ -237,20 +237,21 @@ def estimate(
   flops = costs.step(network, conditions, **size)
   traffic = hlo.traffic(compiled.as_text(), devices=len(chips))
   first, second = _seconds(compiled), _seconds(again)
+  links = traffic.wire / kind.links if kind.links else None
+  told = {"memory": memory, "traffic": traffic, "flops": flops, "links": links}
+  # Seen of a v5e program: nonsense, which would be told as minutes below zero.
+  if not 0.0 < first <= second:
+    return Estimate(**known, fits=True, why="XLA's time is unusable", **told)
   compute = first + (second - first) * costs.left_out(
     network, conditions, latents=latents
   )
-  links = traffic.wire / kind.links if kind.links else None
   ideal = flops.useful / (len(chips) * kind.peak)
   together = compute + (links or 0.0)
   return Estimate(
     **known,
     fits=True,
-    memory=memory,
-    traffic=traffic,
-    flops=flops,
+    **told,
     compute=compute,
-    links=links,
     mfu=ideal / compute,
     mfu_with_links=ideal / together,
     price=price and price * len(chips) * together * STEPS / 3600,
@@ -290,7 +291,7 @@ def search(
 def best(estimates: Sequence[Estimate]) -> Estimate | None:
   """Of those that fit, the one whose MFU is highest with links counted."""
   fitting = [one for one in estimates if one.fits]
-  return max(fitting, key=lambda one: one.mfu_with_links, default=None)
+  return max(fitting, key=lambda one: one.mfu_with_links or 0.0, default=None)
 
 
 def _refused(candidate: Candidate, why: str) -> Estimate:

@@ -57,10 +57,14 @@ def describe(made: aot.Estimate, *, chip: costs.Chip) -> str:
     f"estimated operations: {flops.all / 1e12:.1f} TFLOP: forward "
     f"{flops.forward / 1e12:.1f}, backward {flops.backward / 1e12:.1f}, "
     f"recomputed {flops.recomputed / 1e12:.1f}",
-    f"estimated time: {made.compute * 1e3:.1f} ms by XLA"
-    + (
-      "" if made.links is None else f", links at full rate {_ms(made.links)} ms"
-    ),
+  ]
+  if made.compute is None:
+    return "\n".join([*lines, made.why])
+  sent = ""
+  if made.links is not None:
+    sent = f", links at full rate {_ms(made.links)} ms"
+  lines += [
+    f"estimated time: {_ms(made.compute)} ms by XLA{sent}",
     f"estimated MFU: {made.mfu:.1%}, {made.mfu_with_links:.1%} if nothing that "
     "is sent hides behind computation",
   ]
@@ -87,8 +91,8 @@ def _row(made: aot.Estimate) -> tuple[str, ...]:
     room,
     _ms(made.compute),
     _ms(made.links),
-    f"{made.mfu:.1%}",
-    f"{made.mfu_with_links:.1%}",
+    "-" if made.mfu is None else f"{made.mfu:.1%}",
+    "-" if made.mfu is None else f"{made.mfu_with_links:.1%}",
     "-" if made.price is None else f"{made.price:,.0f}",
   )
 
