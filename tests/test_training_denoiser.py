@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+import batch_shapes
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -239,6 +240,7 @@ def test_an_example_is_cut_where_it_says(config, shards):
   record = records.Shards([shards])[0]
   latents = record.arrays["latent_mean"].astype(np.float32)
   made = task.of_preset.example(record, np.random.default_rng(1))
+  batch_shapes.assert_as_promised(task, made)
   start, total = made["timing"]
   first = round(float(start) * 44_100 / 2048)
   np.testing.assert_allclose(
@@ -309,7 +311,7 @@ def test_training_with_a_tower_writes_a_release_that_loads(
 def test_drops_follow_their_probabilities(config):
   count = 20_000
   of_preset = denoiser.DenoiserTask(config).of_preset
-  keep = np.asarray(of_preset.draw_keep(jax.random.key(0), count))
+  keep = np.asarray(of_preset.draw_keep(config.drop, jax.random.key(0), count))
   drop = config.drop
   nothing = (~keep).all(axis=1).mean()
   other = 1.0 - drop.all - drop.all_but_frames
@@ -360,7 +362,7 @@ def test_what_is_never_dropped_is_not(without_masks, shards):
   def block(never):
     batch = {k: jnp.asarray(v)[None] for k, v in made.items()}
     batch["never_dropped"] = jnp.full((1, len(inputs.NAMES)), never)
-    made_of = task._conditions(params, batch, jax.random.key(1))
+    made_of = task.objective.conditions(params, batch, jax.random.key(1))
     return np.asarray(made_of.block["objects"])[0]
 
   null = np.asarray(params["conditioner"]["null_objects"])
@@ -394,9 +396,9 @@ def test_the_posterior_is_drawn_or_not(config):
     "latent_mean": np.zeros((1, 400, 8), np.float32),
     "latent_std": np.full((1, 400, 8), 3.0, np.float32),
   }
-  drawn = task._draw(batch, jax.random.key(0))
+  drawn = task.objective.draw(batch, jax.random.key(0))
   np.testing.assert_array_equal(drawn, 0.0)
   with config.unlocked():
     config.posterior = 0.5
-  drawn = task._draw(batch, jax.random.key(0))
+  drawn = task.objective.draw(batch, jax.random.key(0))
   assert float(drawn.std()) == pytest.approx(1.5, rel=0.05)

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import batch_shapes
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,6 +89,7 @@ def test_an_example_ends_in_silence_that_is_denoised(base, shards):
   task = denoiser.DenoiserTask(tuning(base, shards))
   record = records.Shards([shards])[0]
   made = task.of_preset.example(record, np.random.default_rng(0))
+  batch_shapes.assert_as_promised(task, made)
   assert made["asked"].all()
   assert made["valid"].all()
   np.testing.assert_allclose(made["timing"], [0.0, 1.0])
@@ -111,8 +113,9 @@ def test_an_example_ends_in_silence_that_is_denoised(base, shards):
 
 
 def test_the_prompt_is_dropped_as_often_as_asked(base, shards):
-  task = denoiser.DenoiserTask(tuning(base, shards, "drop.all=0.3"))
-  keep = task.of_preset.draw_keep(jax.random.key(0), 4000)
+  config = tuning(base, shards, "drop.all=0.3")
+  of_preset = denoiser.DenoiserTask(config).of_preset
+  keep = of_preset.draw_keep(config.drop, jax.random.key(0), 4000)
   assert keep.shape == (4000, 1)
   assert abs(float(keep.mean()) - 0.7) < 0.03
 

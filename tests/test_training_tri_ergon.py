@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import pathlib
 
+import batch_shapes
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,6 +127,7 @@ def test_an_example_is_a_crop_with_the_clip_s_vectors(config, shards):
   task = denoiser.DenoiserTask(config)
   record = records.Shards([shards])[0]
   made = task.of_preset.example(record, np.random.default_rng(0))
+  batch_shapes.assert_as_promised(task, made)
   assert made["asked"].all()
   np.testing.assert_array_equal(made["audio"], record.arrays["audio_vector"])
   np.testing.assert_array_equal(made["video"], record.arrays["video_vector"])

@@ -29,6 +29,7 @@ COMMANDS = {
   "yard": "render clips of the synthetic yard, as records or as videos",
   "validate": "read records again, and say what is wrong with them",
   "train": "train a codec, a denoiser or a predictor from a config",
+  "compile": "what a train step needs and costs on a TPU that is not here",
   "merge": "add LoRA adapters to a release, for good",
   "import": "make a release of public Stable Audio weights",
   "export": "write a release for PyTorch users",

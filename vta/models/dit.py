@@ -25,6 +25,7 @@ _POLICIES = {
   "full": jax.checkpoint_policies.nothing_saveable,
   "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
 }
+REMATS = ("none", *_POLICIES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

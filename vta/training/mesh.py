@@ -97,7 +97,10 @@ def make(
       inside, (len(slices), 1, 1), devices
     )
   else:
-    grid = mesh_utils.create_device_mesh(shape, devices)
+    # Where an axis is no side of a pod's torus, a part of one.
+    grid = mesh_utils.create_device_mesh(
+      shape, devices, allow_split_physical_axes=True
+    )
   return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 

@@ -88,7 +88,7 @@ class AdapterTask(denoiser.DenoiserTask):
   def _adapted_loss(
     self, params: state.Params, batch: Any, key: Key[Array, ""]
   ) -> tuple[Array, state.Metrics]:
-    return self._loss(self._attached(params), batch, key)
+    return self.objective.loss(self._attached(params), batch, key)
 
   def _attached(self, params: state.Params) -> state.Params:
     scale = self._lora.scale

@@ -50,14 +50,16 @@ class Foley:
     )
     return {**params, "conditioner": conditioner}
 
-  def draw_keep(self, key: Key[Array, ""], count: int) -> Bool[Array, "b 6"]:
+  @staticmethod
+  def draw_keep(
+    drop: ml_collections.ConfigDict, key: Key[Array, ""], count: int
+  ) -> Bool[Array, "b 6"]:
     """Which entries each clip keeps.
 
     Every entry is dropped on its own with its own probability; besides, a share
     of clips keeps the frames alone and a share keeps nothing, so that both what
     most users give and the guidance's null are often practised.
     """
-    drop = self._config.drop
     one, two = jax.random.split(key)
     chances = jnp.array([drop.entries[name] for name in inputs.NAMES])
     keep = jax.random.uniform(one, (count, len(chances))) >= chances[None]

@@ -48,9 +48,12 @@ class StableAudio:
     """Fresh parameters as they are."""
     return params
 
-  def draw_keep(self, key: Key[Array, ""], count: int) -> Bool[Array, "b 1"]:
+  @staticmethod
+  def draw_keep(
+    drop: ml_collections.ConfigDict, key: Key[Array, ""], count: int
+  ) -> Bool[Array, "b 1"]:
     """The prompt, dropped with probability drop.all."""
-    return jax.random.uniform(key, (count, 1)) >= self._config.drop.all
+    return jax.random.uniform(key, (count, 1)) >= drop.all
 
   def example(
     self, record: records.Record, rng: np.random.Generator

@@ -61,9 +61,11 @@ class TriErgon:
       "denoiser": {**fresh, **start.part("denoiser", known)},
     }
 
-  def draw_keep(self, key: Key[Array, ""], count: int) -> Bool[Array, "b 5"]:
+  @staticmethod
+  def draw_keep(
+    drop: ml_collections.ConfigDict, key: Key[Array, ""], count: int
+  ) -> Bool[Array, "b 5"]:
     """Unbalanced multi-modal prompting: see `tri_ergon.draw_keep`."""
-    drop = self._config.drop
     return tri_ergon.draw_keep(key, count, drop=drop.entries, drop_all=drop.all)
 
   def example(
