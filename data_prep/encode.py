@@ -10,11 +10,12 @@ mask hides cannot sound, and where there is a mask of the whole picture too.
 With `--languagebind DIR` sound, picture and captions gain LanguageBind's
 vectors, which `tri_ergon` is conditioned on; DIR holds the public folders
 LanguageBind_Video_V1.5_FT as video and LanguageBind_Audio_FT as audio, and sees
-the frames as large as the records have them. With `--dinov2 DIR` the LUFS
-predictor's pictures, 6 a second, are looked at. A --codec that has a
-text_encoder, as what `python -m vta import` makes of Stable Audio, reads the
-captions by that too, which tuning it needs. A record that has labels and no
-captions is said to be "The sound of" them, and in four other ways.
+the frames as large as the records have them, which are then left out: they
+would be most of the bytes. With `--dinov2 DIR` the LUFS predictor's pictures, 6
+a second, are looked at. A --codec that has a text_encoder, as what `python -m
+vta import` makes of Stable Audio, reads the captions by that too, which tuning
+it needs. A record that has labels and no captions is said to be "The sound of"
+them, and in four other ways.
 
 The papers' presets at full size (configs/composed.py) are trained on what
 public folders of transformers make of a clip. With `--clip DIR` that CLIP takes
@@ -204,9 +205,10 @@ def encode_records(
     tokens, mask = said.tokens(kept)
     if meta:
       tokens, mask = _trimmed(tokens, mask)
+    if clip is not None or bound is not None:
+      arrays = {k: v for k, v in arrays.items() if k not in _PIXELS}
     if clip is not None:
       seen = clip.encode(record)
-      arrays = {k: v for k, v in arrays.items() if k not in _PIXELS}
       arrays |= {k: v.astype(np.float16) for k, v in seen.items()}
       meta["frames_were"] = record.arrays["frames"].shape[1:3]
     vectors = shown.vectors(record.meta["objects"])
@@ -375,7 +377,7 @@ def main() -> int:
   gained = _ALWAYS.union(*(_BY_TOOL.get(name, ()) for name in tools))
 
   def fields(known):
-    lost = {"wave"} | (_PIXELS if args.clip else set())
+    lost = {"wave"} | (_PIXELS if args.clip or args.languagebind else set())
     towers_see = args.clip or args.tower
     whole = {"whole_features"} if towers_see and "mask" in known else set()
     return (known - lost) | gained | whole

@@ -250,6 +250,11 @@ def _settings(args: argparse.Namespace) -> settings_lib.Settings:
   if given and not args.codec:
     raise errors.InputError(f"--{given[0]}", "needs --codec")
   sees = (towers and towers.see) or args.predictor
+  if args.predictor and (args.clip or args.languagebind):
+    raise errors.InputError(
+      "--predictor",
+      "sees frames, of which --clip and --languagebind leave none",
+    )
   if args.sound_only and sees:
     raise errors.InputError("--sound-only", f"leaves --{given[0]} blind")
   return settings_lib.Settings(

@@ -412,6 +412,10 @@ def test_records_are_seen(films, tmp_path):
       ("--sound-only", "--codec", "x", "--tower", "efficientnet-lite0"),
       "--sound-only: leaves --tower blind",
     ),
+    (
+      ("--codec", "x", "--predictor", "y", "--languagebind", "z"),
+      "--predictor: sees frames, of which --clip and --languagebind leave none",
+    ),
     (("--codec", "nowhere"), "nowhere: is not a vta release"),
     (("--source", "nowhere"), "nowhere: is no folder"),
     (("--index", "nowhere"), "nowhere: is no catalogue of"),

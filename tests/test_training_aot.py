@@ -1,6 +1,7 @@
 """Compiling without devices: from shapes to a report, and what is refused."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -19,7 +20,11 @@ def made():
   """What compiled_elsewhere.py found."""
   script = pathlib.Path(__file__).parent / "compiled_elsewhere.py"
   done = subprocess.run(
-    [sys.executable, script], capture_output=True, text=True, check=False
+    [sys.executable, script],
+    capture_output=True,
+    text=True,
+    check=False,
+    env={**os.environ, "PYTHONPATH": str(script.parents[1])},
   )
   assert done.returncode == 0, done.stderr[-2000:]
   return json.loads(done.stdout.splitlines()[-1])

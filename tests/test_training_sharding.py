@@ -1,6 +1,7 @@
 """Where parameters lie: rules, goldens of the flagships, and equal results."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -121,7 +122,11 @@ def runs():
   """What several_devices.py found on eight devices, by layout."""
   script = pathlib.Path(__file__).parent / "several_devices.py"
   made = subprocess.run(
-    [sys.executable, script], capture_output=True, text=True, check=False
+    [sys.executable, script],
+    capture_output=True,
+    text=True,
+    check=False,
+    env={**os.environ, "PYTHONPATH": str(script.parents[1])},
   )
   assert made.returncode == 0, made.stderr[-2000:]
   return json.loads(made.stdout.splitlines()[-1])

@@ -121,6 +121,7 @@ def test_records_gain_the_vectors_of_what_is_shown_and_said(
     wave = before.arrays["wave"][None] / np.float32(32768.0)
     heard = bound.audio.encode(wave, rate=44_100).embedding[0]
     np.testing.assert_allclose(arrays["audio_vector"], heard, atol=2e-3)
+    assert not {"frames", "mask", "wave"} & arrays.keys()
 
 
 def test_an_example_is_a_crop_with_the_clip_s_vectors(config, shards):

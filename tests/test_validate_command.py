@@ -126,7 +126,7 @@ def test_what_packing_would_refuse_is_found(tmp_path, capsys, monkeypatch):
   code, _, err = run(capsys, folder)
   assert code == 2
   assert "a: latent_mean: not finite" in err
-  assert "b: latent_mean: l is 20, elsewhere 22" in err
+  assert "b: latent_std: l is 22, elsewhere 20" in err
 
 
 def test_ids_and_sources_are_compared_across_folders(tmp_path, capsys):

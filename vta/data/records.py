@@ -98,7 +98,8 @@ class Record:
 def check(record: Record) -> None:
   """Raises ValueError unless every array fits its row of `FIELDS`."""
   sizes: dict[str, int] = {}
-  for name, array in record.arrays.items():
+  # In one order whatever the file's: the same record has the same fault.
+  for name, array in sorted(record.arrays.items()):
     if name not in FIELDS:
       raise ValueError(f"unknown field {name!r}")
     dtype, dimensions = FIELDS[name]
