@@ -28,7 +28,8 @@ class Objects:
   Attributes:
     labels: what may be seen, each once.
     times: stamps, s, strictly increasing.
-    probability: 0 (not in the picture) to 1, per stamp and label.
+    probability: 0 (not in the picture) to 1, per stamp and label; a label of 0
+      throughout is muted, whatever the picture shows.
   """
 
   labels: tuple[str, ...]
