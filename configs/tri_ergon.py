@@ -102,6 +102,12 @@ def get_config(arg: str = "l") -> ml_collections.ConfigDict:
     # that is 279 a step, 4 % of it padding; 77 % where all were padded to 60 s.
     config.batch_size = 64
     config.data.divisions = (1, 2, 3, 4, 6)
+  if not arg.startswith("yard"):
+    # Devices of each axis, -1 of all that are left: one copy of the parameters
+    # on each. On a pod, fsdp 16 (docs/pods.md).
+    config.mesh = ml_collections.ConfigDict(
+      {"data": -1, "fsdp": 1, "tensor": 1}
+    )
   if arg == "s":
     config.steps = 720_000
     config.denoiser.depth = 20

@@ -48,9 +48,9 @@ from vta.training import mesh as mesh_lib
 STOPPED = 128 + signal.SIGTERM
 CONFIG = "config.json"  # of a workdir
 # What may change within a run: how often it looks at itself, how long it waits,
-# and guidance, which only the release speaks of.
+# on which mesh it goes on, and guidance, which only the release speaks of.
 _INTERVALS = ("evaluate_every", "save_every", "log_every", "patience")
-_FREE = frozenset((*_INTERVALS, "keep", "guidance"))
+_FREE = frozenset((*_INTERVALS, "keep", "guidance", "mesh"))
 
 
 @runtime_checkable
@@ -93,7 +93,7 @@ def train(
       another one or was given other parameters to start from.
     FloatingPointError: when a metric is not finite.
   """
-  mesh = mesh_lib.make(config.get("mesh"))
+  mesh = mesh_lib.make(dict(config.get("mesh", {})))
   _check_numbers(config, shares=mesh.shape["data"] * mesh.shape["fsdp"])
   metric, patience = config.get("best", ""), config.get("patience", 0)
   if patience < 0 or (patience and not metric):

@@ -135,6 +135,7 @@ class Objective:
     return _expected_error(conditions, clean, batch), {}
 
   def conditions(self, params, batch, drops) -> conditions_lib.Conditions:
+    """Of a batch, each clip's entries dropped by the key `drops`."""
     keep = self._of_preset.draw_keep(
       self._config.drop, drops, len(batch["asked"])
     )
@@ -166,6 +167,7 @@ class Objective:
   def bucketed_loss(
     self, params: Any, batch: Any, index: Array
   ) -> Float[Array, "k"]:
+    """The velocity's error by diffusion time, on noise of batch `index`."""
     key = randomness.stream(0, "validation", index)
     noise, posterior = jax.random.split(key)
     clean = self.draw(batch, posterior)
